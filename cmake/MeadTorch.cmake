@@ -1,0 +1,58 @@
+# LibTorch from its Python wheel, as an imported target of our own.
+#
+# Not find_package(Torch): its CMake files look for a full CUDA toolkit and an
+# installed GPU. The wheels hold no plain .so links, so libraries are named in full.
+
+set(MEAD_TOOLCHAIN "$ENV{MEAD_TOOLCHAIN}" CACHE PATH
+  "Virtual environment with torch, NCCL and the CUDA compiler (scripts/bootstrap makes it)")
+if(NOT MEAD_TOOLCHAIN)
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/bootstrap --print-toolchain
+    OUTPUT_VARIABLE MEAD_TOOLCHAIN OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(MEAD_TOOLCHAIN ${MEAD_TOOLCHAIN} CACHE PATH "" FORCE)
+endif()
+
+file(GLOB MEAD_SITE_PACKAGES ${MEAD_TOOLCHAIN}/lib/python3*/site-packages
+  ${MEAD_TOOLCHAIN}/lib/python3*/dist-packages)
+list(FILTER MEAD_SITE_PACKAGES INCLUDE REGEX "packages$")
+set(site "")
+foreach(candidate IN LISTS MEAD_SITE_PACKAGES)
+  if(EXISTS ${candidate}/torch/lib/libtorch_cpu.so)
+    set(site ${candidate})
+  endif()
+endforeach()
+if(NOT site)
+  message(FATAL_ERROR "No LibTorch under '${MEAD_TOOLCHAIN}'. Run scripts/bootstrap, or set "
+    "-DMEAD_TOOLCHAIN to a Python prefix that has torch 2.11.0.")
+endif()
+set(MEAD_SITE_PACKAGES ${site} CACHE INTERNAL "")
+
+if(MEAD_CUDA)
+  if(NOT CMAKE_CUDA_COMPILER AND EXISTS ${site}/nvidia/cu13/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER ${site}/nvidia/cu13/bin/nvcc)
+  endif()
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90 CACHE STRING "")
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)
+  enable_language(CUDA)
+endif()
+
+add_library(mead_torch INTERFACE)
+target_include_directories(mead_torch SYSTEM INTERFACE
+  ${site}/torch/include ${site}/torch/include/torch/csrc/api/include
+  ${site}/nvidia/cu13/include ${site}/nvidia/nccl/include)
+target_compile_definitions(mead_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+target_link_libraries(mead_torch INTERFACE
+  -Wl,--no-as-needed
+  ${site}/torch/lib/libtorch_cpu.so ${site}/torch/lib/libtorch_cuda.so
+  ${site}/torch/lib/libc10.so ${site}/torch/lib/libc10_cuda.so
+  -Wl,--as-needed
+  ${site}/nvidia/cu13/lib/libcudart.so.13 ${site}/nvidia/nccl/lib/libnccl.so.2
+  Threads::Threads)
+# The wheel's libraries find each other by their own run paths; ours need the folders.
+target_link_options(mead_torch INTERFACE
+  -Wl,-rpath,${site}/torch/lib -Wl,-rpath,${site}/nvidia/cu13/lib
+  -Wl,-rpath,${site}/nvidia/nccl/lib -Wl,-rpath,${site}/nvidia/cudnn/lib
+  -Wl,-rpath-link,${site}/torch/lib)
+if(MEAD_CUDA)
+  target_compile_definitions(mead_torch INTERFACE USE_C10D_NCCL MEAD_HAVE_CUDA)
+endif()

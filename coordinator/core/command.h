@@ -1,0 +1,43 @@
+// What Step() wants done. The shell carries commands out after the events that
+// caused them are durable; a command that is lost (a dead worker, a crash) is
+// made again by the events that follow.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "coordinator/core/event.h"
+
+namespace mead::core {
+
+struct AssignMember {
+  WorkerRef worker;
+  TrialRef trial;
+  int rank = 0;
+  int world_size = 0;
+  int slot = 0;
+  // Empty: start from the weights, or from nothing.
+  std::string resume_digest;
+  int resume_epoch = 0;
+};
+struct StartMember {
+  WorkerRef worker;
+  TrialRef trial;
+  int rank = 0;
+  std::string rendezvous;
+};
+struct AbortMember {
+  WorkerRef worker;
+  TrialRef trial;
+  int rank = 0;
+  std::string reason;
+};
+// The worker's incarnation is over; tell it if it can still be reached.
+struct FenceWorker {
+  WorkerRef worker;
+  std::string reason;
+};
+
+using Command = std::variant<AssignMember, StartMember, AbortMember, FenceWorker>;
+
+}  // namespace mead::core

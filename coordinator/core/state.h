@@ -1,0 +1,123 @@
+// The cluster's state: plain data, changed only by Step().
+//
+// Containers are ordered, so that a walk over them is the same in every run.
+// Thread: the core thread owns the only mutable instance.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "coordinator/core/event.h"
+#include "coordinator/core/spec.h"
+
+namespace mead::core {
+
+enum class TrialState { kQueued, kStarting, kRunning, kStopping, kSucceeded, kFailed, kStopped };
+enum class SweepState { kRunning, kStopping, kSucceeded, kFailed, kStopped };
+enum class SlotState { kIdle, kReserved, kBusy, kDraining, kLost };
+
+struct Dataset {
+  std::string name;
+  std::string manifest_digest;
+  uint64_t train_samples = 0;
+  std::string encoded;
+};
+
+struct Slot {
+  SlotState state = SlotState::kIdle;
+  // Whose slot it is unless idle or lost.
+  TrialRef trial;
+  int rank = 0;
+};
+
+struct Worker {
+  std::string id;
+  std::string instance_id;
+  uint64_t incarnation = 0;
+  std::string address;
+  std::string version;
+  Accelerator accelerator = Accelerator::kCpu;
+  std::string device;
+  bool lost = false;
+  std::vector<Slot> slots;
+};
+
+struct Checkpoint {
+  int epoch = 0;  // 0: none
+  std::string digest;
+  uint64_t size_bytes = 0;
+};
+
+// A rank's place in the gang of the current attempt.
+struct GangMember {
+  WorkerRef worker;
+  int slot = 0;
+  bool ready = false;
+  bool exited = false;
+  bool succeeded = false;
+};
+
+struct Trial {
+  std::string id;  // "<sweep id>-<index>"
+  std::string sweep_id;
+  int index = 0;  // from 0
+  TrialState state = TrialState::kQueued;
+  std::vector<Param> params;
+  int attempt = 0;
+  std::vector<GangMember> gang;  // by rank; empty unless an attempt holds slots
+  std::string rendezvous;
+  TimeMicros start_deadline = 0;  // 0: none
+  // Requeued trials wait (backoff) until then.
+  TimeMicros not_before = 0;
+  int epochs_done = 0;
+  bool has_best = false;
+  double best_value = 0;
+  int best_epoch = 0;
+  Checkpoint latest;
+  Checkpoint best;
+  // Restarts spent, by kind of failure.
+  int user_error_retries = 0;
+  int out_of_memory_retries = 0;
+  int infrastructure_retries = 0;
+  FailureKind failure = FailureKind::kNone;
+  std::string message;
+  TimeMicros start_time = 0;
+  TimeMicros end_time = 0;
+};
+
+struct Sweep {
+  std::string id;
+  std::string request_id;
+  SweepSpec spec;
+  SweepState state = SweepState::kRunning;
+  std::vector<std::string> trial_ids;
+  TimeMicros create_time = 0;
+  TimeMicros end_time = 0;
+  std::string best_trial_id;
+  std::string message;
+};
+
+// Tunables that belong to the state because Step() depends on them.
+struct Config {
+  TimeMicros start_timeout = 600'000'000;
+  TimeMicros first_backoff = 1'000'000;
+  TimeMicros max_backoff = 60'000'000;
+};
+
+struct ClusterState {
+  Config config;
+  uint64_t next_incarnation = 1;
+  TimeMicros last_event_time = 0;
+  std::map<std::string, Dataset> datasets;
+  std::map<std::string, Worker> workers;
+  std::map<std::string, Sweep> sweeps;
+  // In order of submission; scheduling is first come, first served.
+  std::vector<std::string> sweep_order;
+  std::map<std::string, Trial> trials;
+  // request id -> sweep id, so that a repeated submission finds its sweep.
+  std::map<std::string, std::string> requests;
+};
+
+}  // namespace mead::core
