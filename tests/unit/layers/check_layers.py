@@ -1,0 +1,91 @@
+"""Checks that no folder includes what the architecture does not allow it.
+
+The arrows are those of ARCHITECTURE.md ("Who may include whom"). Linking enforces
+them for symbols; this enforces them for headers, which need no symbol.
+"""
+
+import pathlib
+import re
+import sys
+
+# folder -> folders whose headers it may include (itself always).
+ALLOWED = {
+    "common/base": set(),
+    "common": {"common/base"},
+    "common/dataset": {"common", "common/base"},
+    "coordinator/core": {"common/base"},
+    "coordinator/store": {"coordinator/core", "common", "common/base", "proto"},
+    "coordinator/service": {"coordinator/core", "coordinator/store", "common", "common/base",
+                            "common/dataset", "proto"},
+    "coordinator/web": {"coordinator/service", "coordinator/core", "coordinator/store", "common",
+                        "common/base", "proto"},
+    "coordinator": {"coordinator/core", "coordinator/store", "coordinator/service",
+                    "coordinator/web", "common", "common/base", "proto"},
+    "client": {"common", "common/base", "common/dataset", "proto"},
+    "worker/agent": {"common", "common/base", "proto"},
+    "worker/data": {"common/dataset", "common", "common/base"},
+    "worker/train": {"common/base"},
+    "worker/trainer": {"worker/train", "worker/data", "common/dataset", "common", "common/base",
+                       "proto"},
+}
+# Libraries that only these folders may see, by header prefix.
+EXTERNAL = {
+    "torch/": {"worker/train"},
+    "ATen/": {"worker/train"},
+    "c10/": {"worker/train"},
+    "nccl.h": {"worker/train"},
+    "opencv2/": {"worker/data"},
+    "sqlite3.h": {"coordinator/store"},
+    "httplib.h": {"coordinator/web"},
+    "prometheus/": {"coordinator/web"},
+    "yaml-cpp/": {"client"},
+    "grpcpp/": {"common", "coordinator/service", "coordinator", "client", "worker/agent",
+                "worker/trainer"},
+    "absl/": set(ALLOWED) - {"common/base", "coordinator/core", "worker/train"},
+}
+# The core is pure: not even these of the standard library.
+IMPURE = {"chrono", "thread", "mutex", "random", "fstream", "iostream", "filesystem", "atomic",
+          "condition_variable", "ctime"}
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
+
+
+def folder_of(path: str) -> str | None:
+    """The longest known folder that holds the path."""
+    parts = path.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        if "/".join(parts[:end]) in ALLOWED:
+            return "/".join(parts[:end])
+    return None
+
+
+def main() -> int:
+    root = pathlib.Path(sys.argv[1])
+    errors = []
+    files = 0
+    for top in ("common", "coordinator", "worker", "client"):
+        for path in sorted((root / top).rglob("*")):
+            if path.suffix not in (".h", ".cc", ".cu", ".cuh"):
+                continue
+            files += 1
+            name = path.relative_to(root).as_posix()
+            mine = folder_of(name)
+            if mine is None:
+                errors.append(f"{name}: lies in no folder of the architecture")
+                continue
+            for _, header in INCLUDE.findall(path.read_text()):
+                theirs = "proto" if header.startswith("mead/v1/") else folder_of(header)
+                if theirs and theirs != mine and theirs not in ALLOWED[mine]:
+                    errors.append(f"{name}: {mine} may not include {header} of {theirs}")
+                for prefix, allowed in EXTERNAL.items():
+                    if header.startswith(prefix) and mine not in allowed:
+                        errors.append(f"{name}: {mine} may not include {header}")
+                if mine == "coordinator/core" and header in IMPURE:
+                    errors.append(f"{name}: the core is pure and may not include <{header}>")
+    print(f"{files} files checked")
+    for error in errors:
+        print(error)
+    return 1 if errors or files == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
