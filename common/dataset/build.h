@@ -1,0 +1,44 @@
+// Makes a data set from a user's pictures: scan, decode-check, split, pack.
+//
+// Input:  a folder per class; train/ and test/ (or val/, valid/, validation/) folders of them;
+//         or a .zip, .tar, .tar.gz of either.
+// Output: out_dir/manifest.json and out_dir/<split>-<index>.tar (ShardFileName).
+//         The same pictures, name and seed give the same bytes, on any machine, for any thread count.
+// Thread: blocks; call it from any thread. The callback runs on the calling thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "common/dataset/manifest.h"
+
+namespace mead::dataset {
+
+// phase: "unpack", "scan", "check" or "pack"; total is 0 while it is not known.
+using Progress = std::function<void(std::string_view phase, uint64_t done, uint64_t total)>;
+
+struct BuildOptions {
+  std::string name;
+  std::string path;
+  double val_fraction = 0.2;  // of each class; (0, 1); unused when the split is given
+  uint64_t seed = 1;
+  std::string out_dir;  // made if missing; unpacked archives lie there for a while
+  Progress progress;    // may be empty
+  int threads = 0;      // decode checks; 0: one per core, at most 8
+  uint64_t shard_bytes = 64u << 20;
+};
+
+// Errors: NOT_FOUND (no such path; names near ones), INVALID_ARGUMENT (no classes, one class, a
+// class folder without pictures, two classes with one name, a bad archive, a bad option),
+// RESOURCE_EXHAUSTED (disk full), PERMISSION_DENIED. Pictures that cannot be used are never an
+// error: they are listed in Manifest::quarantined.
+[[nodiscard]] absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options);
+
+// Reads every shard of a build folder again and compares it with its digest.
+// Errors: DATA_LOSS naming the damaged shards, NOT_FOUND.
+[[nodiscard]] absl::Status VerifyBuild(const Manifest& manifest, const std::string& dir);
+
+}  // namespace mead::dataset

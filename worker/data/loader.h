@@ -1,0 +1,76 @@
+// Batches of pictures for one rank: shard -> decode -> (cache) -> augment -> bounded queue.
+//
+// Shape:  a batch is [n, size, size, 3] uint8 RGB (NHWC), with n labels.
+// Thread: StartEpoch and Next belong to one consumer thread; `threads` workers decode. The
+//         destructor may be called at any time, also with batches not taken.
+// Queue:  at most queue_batches batches are in work or ready; workers wait when it is full.
+// Order:  batches come in step order, and each is the same bit for bit for any number of threads
+//         and ranks: randomness is keyed by (seed, epoch, sample).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/dataset/manifest.h"
+#include "worker/data/augment.h"
+
+namespace mead::data {
+
+struct LoaderOptions {
+  const dataset::Manifest* manifest = nullptr;  // outlives the loader
+  // One path per manifest shard; those of the other split may be empty.
+  std::vector<std::string> shard_paths;
+  dataset::Split split = dataset::Split::kTrain;
+  // kTrain augments by default, kVal does not; set to false to read the training split exactly.
+  bool augment_train = true;
+  int image_size = 224;
+  AugmentOptions augment;
+  uint64_t seed = 1;
+  int threads = 1;
+  size_t queue_batches = 4;
+  // Decoded pictures are kept up to this many bytes, so that later epochs do not decode them
+  // again. When it is full, further ones are decoded each time.
+  uint64_t cache_bytes = 512u << 20;
+};
+
+struct Batch {
+  std::vector<uint8_t> pixels;    // [n, size, size, 3] RGB
+  std::vector<int32_t> labels;    // [n]
+  std::vector<uint64_t> indices;  // [n], within the split
+  int size = 0;                   // n; 0 for an empty step
+};
+
+class Loader {
+ public:
+  // Errors: INVALID_ARGUMENT (an option), NOT_FOUND or DATA_LOSS (a shard that is missing or has
+  // another size than the manifest says; the message names it).
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Loader>> Create(const LoaderOptions& options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // Begins to work on an epoch: steps[i] are the sample indices within the split (as EpochPlan
+  // gives them) of step i; a step may be empty. Batches of an earlier epoch that were not taken are
+  // dropped.
+  // Errors: OUT_OF_RANGE (an index beyond the split).
+  [[nodiscard]] absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps);
+
+  // The next step's batch; waits for it.
+  // Errors: DATA_LOSS (a picture cannot be read or decoded; names its key and shard),
+  // OUT_OF_RANGE (the epoch has no further steps), FAILED_PRECONDITION (no epoch was started).
+  [[nodiscard]] absl::StatusOr<Batch> Next();
+
+  uint64_t num_samples() const;
+
+ private:
+  class Impl;
+  explicit Loader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mead::data
