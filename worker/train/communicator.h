@@ -1,0 +1,75 @@
+// Collectives among the ranks of one gang, whatever carries them.
+//
+// Every rank calls the same collectives in the same order. at::Tensor is only
+// named here, so code that must not see LibTorch may include this header.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace at {
+class Tensor;
+}
+
+namespace mead::train {
+
+class RendezvousStore;
+
+// A collective under way.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  // Returns when the result may be used by the operations that follow on this
+  // thread (on a GPU: once they have been ordered after it on the stream).
+  // Errors: kPeerLost.
+  virtual void Wait() = 0;
+};
+
+// Thread: one thread at a time, except Abort().
+// Errors: kPeerLost, naming this rank and what failed, from every method but
+//   Abort(); after it the communicator is of no more use.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int world_size() const = 0;
+  // Sums a dense tensor over all ranks in place; the caller keeps it alive until Wait().
+  [[nodiscard]] virtual std::unique_ptr<Pending> AllReduceSum(at::Tensor& tensor) = 0;
+  // Copies the root's tensor to all ranks.
+  virtual void Broadcast(at::Tensor& tensor, int root) = 0;
+  virtual void Barrier() = 0;
+  // Blocks until every collective so far has ended on the device; with an
+  // asynchronous backend this is where a lost peer shows.
+  virtual void Drain() {}
+  // From any thread: fails what is under way, here and soon on the other ranks.
+  virtual void Abort() noexcept {}
+  // "cpu" or "cuda:N": where the tensors of collectives live.
+  virtual std::string device() const { return "cpu"; }
+
+  // Exact sums of counts, and sums of doubles in rank-independent order.
+  std::vector<int64_t> SumOverRanks(std::vector<int64_t> values);
+  std::vector<double> SumOverRanks(std::vector<double> values);
+};
+
+struct CommunicatorOptions {
+  int rank = 0;
+  int world_size = 1;
+  // This rank's own address, bound for Gloo's connections.
+  std::string host = "127.0.0.1";
+  // "cpu": Gloo. "cuda:N": NCCL.
+  std::string device = "cpu";
+  // A peer that answers nothing for this long is lost. A peer whose process has
+  // ended is noticed at once.
+  std::chrono::milliseconds timeout = std::chrono::seconds(60);
+};
+
+// A gang of one needs no store (nullptr).
+// Errors: kPeerLost (not every rank came in time), kUserError (bad options).
+std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& options,
+                                               std::shared_ptr<RendezvousStore> store);
+
+}  // namespace mead::train

@@ -1,0 +1,70 @@
+// What a training session is told: the settings of one trial on one rank.
+//
+// Plain data with the sweep file's meaning; no LibTorch, so that code which also
+// sees protobuf may include it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mead::train {
+
+enum class ScheduleKind { kOneCycle, kCosine, kConstant };
+enum class OptimizerKind { kSgd, kAdamW };
+enum class Precision { kFp32, kBf16 };
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::kSgd;
+  double lr = 0.01;  // the schedule's peak
+  double weight_decay = 1e-4;
+  // SGD.
+  double momentum = 0.9;
+  bool nesterov = true;
+  // AdamW.
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+// A stretch of epochs with settings of its own. Each phase runs the schedule
+// from its beginning to its end, as fast.ai's fit_one_cycle per phase does.
+struct Phase {
+  int epochs = 0;
+  bool freeze_body = false;  // only the classifier (fc) learns
+  double body_lr_scale = 1;
+  double head_lr_scale = 1;
+};
+
+struct TrainOptions {
+  std::string model = "resnet50";  // resnet18 | 34 | 50 | 101 | 152
+  int num_classes = 0;
+  int image_size = 224;  // side of the square input, pixels
+  int64_t batch_size = 64;  // global: over all ranks
+  int64_t steps_per_epoch = 0;
+  int epochs = 10;
+  std::vector<Phase> phases;  // empty: one phase of `epochs`; otherwise their sum is `epochs`
+  ScheduleKind schedule = ScheduleKind::kOneCycle;
+  OptimizerOptions optimizer;
+  Precision precision = Precision::kFp32;
+  double label_smoothing = 0;  // [0, 0.5]
+  // Batch-norm layers use and keep their running statistics (fine-tuning on
+  // small batches); their weights still learn.
+  bool freeze_batch_norm = false;
+  uint64_t seed = 1;
+  std::string device = "cpu";  // "cpu" or "cuda:N"
+  int threads = 1;             // CPU threads of the tensor operations
+  // Bytes of gradients per all-reduce; small enough to start during backward.
+  int64_t bucket_bytes = int64_t{8} << 20;
+};
+
+// Errors (all below): kUserError naming the value and what is possible.
+ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
+OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw
+Precision PrecisionFromName(std::string_view name);      // fp32 | bf16
+
+// Checks every field and throws kUserError listing all that is wrong at once.
+void Validate(const TrainOptions& options);
+
+}  // namespace mead::train

@@ -1,0 +1,96 @@
+// The training step of one rank: a ResNet, its optimizer and schedule, and the
+// gang's collectives, behind an interface without LibTorch.
+//
+// A trainer does: construct, LoadWeights or Resume, then per epoch StartEpoch,
+// TrainStep for each step of the plan, StartEvaluation, EvalStep, SaveCheckpoint
+// on rank 0. All ranks make the same calls; an empty slice is a call with n = 0.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/train/communicator.h"
+#include "worker/train/config.h"
+#include "worker/train/errors.h"
+
+namespace mead::train {
+
+// What a weights file gave and did not give.
+struct WeightsReport {
+  std::vector<std::string> loaded;
+  std::vector<std::string> missing;     // in the model, not in the file
+  std::vector<std::string> unexpected;  // in the file, not in the model
+  std::vector<std::string> mismatched;  // "fc.weight: file [1000, 2048], model [8, 2048]"
+  // One line for a log: counts and the first names of each kind.
+  std::string Summary() const;
+};
+
+// Figures of one optimizer step over the whole gang, the same on every rank.
+struct StepResult {
+  double loss = 0;           // mean over the global batch
+  int64_t correct = 0;       // of the global batch, top-1
+  int64_t samples = 0;       // the global batch's size
+  double learning_rate = 0;  // the head's
+};
+
+// Of this rank's pictures only; sum over ranks with SumOverRanks.
+struct EvalResult {
+  std::vector<int32_t> predicted;  // [n], class ids
+  double loss_sum = 0;
+};
+
+struct ResumePoint {
+  int epoch = 0;  // the last finished one, from 1
+  int64_t global_step = 0;
+};
+
+// Thread: one thread owns it.
+// Errors: TrainError from every method. kDiverged leaves every rank at the same
+//   step with the weights before it; after kPeerLost and kOutOfMemory the
+//   session is of no more use.
+class TrainingSession {
+ public:
+  // Builds the same initial model on every rank (rank 0's is broadcast).
+  TrainingSession(const TrainOptions& options, std::shared_ptr<Communicator> communicator);
+  ~TrainingSession();
+
+  // Takes what fits from a safetensors file; every rank reads the same file.
+  // Errors: kUserError (no such file, damaged, or nothing in it fits).
+  WeightsReport LoadWeights(const std::string& path);
+
+  // Goes on exactly where a checkpoint was saved.
+  // Errors: kUserError (damaged, or of another model, optimizer or seed).
+  ResumePoint Resume(const std::string& path);
+
+  // epoch: from 1. Takes up the phase that the epoch belongs to.
+  void StartEpoch(int epoch);
+
+  // One optimizer step. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size;
+  // labels: [n]; n may be 0 (then both may be null). global_n: of all ranks, > 0.
+  StepResult TrainStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n);
+
+  // Gives every rank rank 0's batch-norm statistics, so that evaluation does not
+  // depend on which rank sees a picture.
+  void StartEvaluation();
+
+  // Shapes as TrainStep; label smoothing does not apply. No collective inside.
+  EvalResult EvalStep(const uint8_t* pixels, const int32_t* labels, int n);
+
+  // Writes model, optimizer, epoch, step and seed to one file: aside, synced,
+  // renamed. epoch: the finished one. Any rank may; rank 0's batch-norm counts.
+  // Errors: kInternal (disk), naming the path.
+  void SaveCheckpoint(const std::string& path, int epoch);
+
+  int64_t global_step() const;
+  double learning_rate() const;  // of the next step, the head's
+  int64_t parameter_count() const;
+  Communicator& communicator();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mead::train
