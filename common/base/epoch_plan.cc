@@ -1,0 +1,61 @@
+#include "common/base/epoch_plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "common/base/check.h"
+#include "common/base/rng.h"
+
+namespace mead {
+
+EpochPlan::EpochPlan(const EpochPlanOptions& options)
+    : options_(options), order_(options.num_samples) {
+  MEAD_CHECK(options.batch_size > 0, "a batch holds at least one sample");
+  MEAD_CHECK(options.world_size > 0, "a gang has at least one rank");
+  std::iota(order_.begin(), order_.end(), uint64_t{0});
+  if (options.shuffle) {
+    Rng::ForKey(options.seed, options.epoch).Shuffle(std::span<uint64_t>(order_));
+  }
+}
+
+uint64_t EpochPlan::steps() const {
+  return options_.num_samples / options_.batch_size +
+         (options_.num_samples % options_.batch_size != 0);
+}
+
+uint64_t EpochPlan::BatchSize(uint64_t step) const {
+  MEAD_CHECK(step < steps(), "no such step");
+  return std::min(options_.batch_size, options_.num_samples - step * options_.batch_size);
+}
+
+std::span<const uint64_t> EpochPlan::Slice(uint64_t step, uint32_t rank) const {
+  MEAD_CHECK(rank < options_.world_size, "no such rank");
+  const uint64_t size = BatchSize(step);
+  // The first size % world_size ranks take one sample more.
+  const uint64_t share = size / options_.world_size;
+  const uint64_t extra = size % options_.world_size;
+  const uint64_t begin = rank * share + std::min<uint64_t>(rank, extra);
+  const uint64_t count = share + (rank < extra ? 1 : 0);
+  return std::span<const uint64_t>(order_).subspan(step * options_.batch_size + begin, count);
+}
+
+std::string EpochPlan::Digest() const {
+  // FNV-1a, 64 bits, over little-endian words.
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&hash](uint64_t word) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      hash = (hash ^ ((word >> shift) & 0xff)) * 0x100000001b3;
+    }
+  };
+  add(options_.num_samples);
+  add(options_.batch_size);
+  add(options_.world_size);
+  for (uint64_t index : order_) add(index);
+  std::string digest(16, '0');
+  for (size_t i = 0; i < digest.size(); ++i) {
+    digest[i] = "0123456789abcdef"[(hash >> (60 - 4 * i)) & 0xf];
+  }
+  return digest;
+}
+
+}  // namespace mead

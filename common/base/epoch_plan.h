@@ -1,0 +1,52 @@
+// Which rank trains on which sample in which step of an epoch.
+//
+// Pure: the coordinator and every trainer compute it for themselves and compare
+// digests. The global order depends on (num_samples, seed, epoch) alone, so a
+// gang of another size goes on with the same batches.
+//
+// Every sample is used exactly once and nothing is padded: the last batch may be
+// partial, and then some ranks' slices may be empty. A rank with an empty slice
+// takes part in the collective with zero gradients; gradients are divided by the
+// global count (BatchSize), never by the rank's own.
+//
+// Thread: immutable after construction.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mead {
+
+struct EpochPlanOptions {
+  uint64_t num_samples = 0;
+  uint64_t seed = 0;
+  uint64_t epoch = 1;       // from 1
+  uint64_t batch_size = 1;  // global, over all ranks; at least 1
+  uint32_t world_size = 1;  // at least 1
+  bool shuffle = true;      // false for evaluation: samples in their own order
+};
+
+class EpochPlan {
+ public:
+  explicit EpochPlan(const EpochPlanOptions& options);
+
+  uint64_t steps() const;
+
+  // Samples of a step over all ranks.
+  uint64_t BatchSize(uint64_t step) const;
+
+  // One rank's sample indices of a step (from 0): contiguous in the global
+  // order, sizes differing by at most 1 between ranks. Lives as long as the plan.
+  std::span<const uint64_t> Slice(uint64_t step, uint32_t rank) const;
+
+  // 16 hexadecimal digits over the order, batch size and number of ranks.
+  std::string Digest() const;
+
+ private:
+  EpochPlanOptions options_;
+  std::vector<uint64_t> order_;  // [num_samples]
+};
+
+}  // namespace mead
