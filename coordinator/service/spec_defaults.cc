@@ -1,0 +1,109 @@
+#include "coordinator/service/spec_defaults.h"
+
+#include <set>
+#include <string>
+
+#include "absl/strings/match.h"
+
+namespace mead::service {
+
+void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
+  if (!config.has_model()) config.set_model("resnet50");
+  if (!config.has_image_size()) config.set_image_size(224);
+  if (!config.has_batch_size()) config.set_batch_size(64);
+  for (v1::Phase& phase : *config.mutable_phases()) {
+    if (!phase.has_freeze()) phase.set_freeze("none");
+    if (phase.lr_scale().empty()) {
+      phase.add_lr_scale(1);
+      phase.add_lr_scale(1);
+    }
+  }
+  if (!config.has_epochs()) {
+    int epochs = config.phases().empty() ? 10 : 0;
+    for (const v1::Phase& phase : config.phases()) epochs += phase.epochs();
+    config.set_epochs(epochs);
+  }
+  if (!config.has_schedule()) config.set_schedule("one_cycle");
+  if (!config.has_seed()) config.set_seed(1);
+  if (!config.has_label_smoothing()) config.set_label_smoothing(0);
+  if (!config.has_loader_threads()) config.set_loader_threads(0);
+  if (!config.has_precision() && accelerator != "any") {
+    config.set_precision(accelerator == "gpu" ? "bf16" : "fp32");
+  }
+
+  v1::OptimizerConfig& optimizer = *config.mutable_optimizer();
+  if (!optimizer.has_name()) optimizer.set_name("sgd");
+  const bool adamw = optimizer.name() == "adamw";
+  if (!optimizer.has_lr()) optimizer.set_lr(adamw ? 0.001 : 0.01);
+  if (!optimizer.has_weight_decay()) optimizer.set_weight_decay(adamw ? 0.01 : 1e-4);
+  if (adamw) {
+    if (!optimizer.has_beta1()) optimizer.set_beta1(0.9);
+    if (!optimizer.has_beta2()) optimizer.set_beta2(0.999);
+  } else {
+    if (!optimizer.has_momentum()) optimizer.set_momentum(0.9);
+    if (!optimizer.has_nesterov()) optimizer.set_nesterov(optimizer.momentum() > 0);
+  }
+
+  v1::AugmentConfig& augment = *config.mutable_augment();
+  if (!augment.has_rotate()) augment.set_rotate(0);
+  if (!augment.has_flip()) augment.set_flip("horizontal");
+  if (augment.crop_scale().empty()) {
+    augment.add_crop_scale(1);
+    augment.add_crop_scale(1);
+  }
+  if (!augment.has_lighting()) augment.set_lighting(0);
+}
+
+namespace {
+
+// A trial whose optimizer.name is searched gets that optimizer's own defaults,
+// so the sweep's shared configuration must not pin another's.
+void FillSharedTrainDefaults(v1::SweepSpec& spec) {
+  std::set<std::string> searched;
+  for (const v1::Dimension& dimension : spec.space()) searched.insert(dimension.path());
+  v1::TrainConfig& config = *spec.mutable_train();
+  const v1::OptimizerConfig given = config.optimizer();
+  FillTrainDefaults(config, spec.resources().accelerator());
+  if (searched.contains("optimizer.name")) {
+    *config.mutable_optimizer() = given;
+  } else if (searched.contains("optimizer.momentum") && !given.has_nesterov()) {
+    config.mutable_optimizer()->clear_nesterov();
+  }
+}
+
+}  // namespace
+
+void FillDefaults(v1::SweepSpec& spec) {
+  v1::Objective& objective = *spec.mutable_objective();
+  if (objective.metric().empty()) objective.set_metric("val/accuracy");
+  if (objective.goal().empty()) {
+    // Nobody who names a loss wants the largest one.
+    objective.set_goal(absl::EndsWith(objective.metric(), "/loss") ? "minimize" : "maximize");
+  }
+
+  v1::Search& search = *spec.mutable_search();
+  if (search.method().empty()) search.set_method("random");
+  // Without a space there is one configuration to try.
+  if (search.trials() == 0 && search.method() == "random" && spec.space().empty()) {
+    search.set_trials(1);
+  }
+  if (spec.stopper().method().empty()) spec.mutable_stopper()->set_method("none");
+
+  v1::Resources& resources = *spec.mutable_resources();
+  if (resources.ranks() == 0) resources.set_ranks(1);
+  if (resources.accelerator().empty()) resources.set_accelerator("any");
+
+  v1::Retry& retry = *spec.mutable_retry();
+  if (!retry.has_user_error()) retry.set_user_error(0);
+  if (!retry.has_out_of_memory()) retry.set_out_of_memory(1);
+  if (!retry.has_infrastructure()) retry.set_infrastructure(10);
+
+  for (v1::Dimension& dimension : *spec.mutable_space()) {
+    if (dimension.has_int_() && dimension.int_().step() == 0) {
+      dimension.mutable_int_()->set_step(1);
+    }
+  }
+  FillSharedTrainDefaults(spec);
+}
+
+}  // namespace mead::service

@@ -1,0 +1,124 @@
+#include "coordinator/service/train_validation.h"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/sha256.h"
+#include "coordinator/service/violations.h"
+
+namespace mead::service {
+namespace {
+
+constexpr int kMaxBatch = 65'536;
+constexpr int kMaxEpochs = 10'000;
+
+void CheckOptimizer(const v1::OptimizerConfig& optimizer, Violations& out) {
+  if (optimizer.has_name()) {
+    out.CheckWord("train.optimizer.name", optimizer.name(), {"sgd", "adamw"});
+  }
+  // Each is checked only where it is set: the other optimizer's fields have no default.
+  if (optimizer.has_lr() && !(optimizer.lr() > 0 && optimizer.lr() <= 100)) {
+    out.Add("train.optimizer.lr",
+            absl::StrCat("must be above 0 and at most 100, not ", optimizer.lr()));
+  }
+  if (optimizer.has_weight_decay()) {
+    out.CheckRange("train.optimizer.weight_decay", optimizer.weight_decay(), 0, 10);
+  }
+  const auto below_one = [&out](const char* field, bool present, double value) {
+    if (present && !(value >= 0 && value < 1)) {
+      out.Add(field, absl::StrCat("must be from 0 and below 1, not ", value));
+    }
+  };
+  below_one("train.optimizer.momentum", optimizer.has_momentum(), optimizer.momentum());
+  below_one("train.optimizer.beta1", optimizer.has_beta1(), optimizer.beta1());
+  below_one("train.optimizer.beta2", optimizer.has_beta2(), optimizer.beta2());
+  if (optimizer.nesterov() && optimizer.has_momentum() && optimizer.momentum() == 0) {
+    out.Add("train.optimizer.nesterov", "needs a momentum above 0");
+  }
+}
+
+void CheckPhases(const v1::TrainConfig& config, Violations& out) {
+  int64_t sum = 0;
+  for (int i = 0; i < config.phases_size(); ++i) {
+    const v1::Phase& phase = config.phases(i);
+    const std::string field = absl::StrCat("train.phases[", i, "]");
+    out.CheckRange(absl::StrCat(field, ".epochs"), phase.epochs(), 1, kMaxEpochs);
+    sum += phase.epochs();
+    if (phase.has_freeze()) {
+      out.CheckWord(absl::StrCat(field, ".freeze"), phase.freeze(), {"none", "body"});
+    }
+    if (!phase.lr_scale().empty() && phase.lr_scale_size() != 2) {
+      out.Add(absl::StrCat(field, ".lr_scale"),
+              absl::StrCat("is two factors, [body, head], not ", phase.lr_scale_size()));
+    }
+    for (const double factor : phase.lr_scale()) {
+      if (!(factor >= 0 && factor <= 1000)) {
+        out.Add(absl::StrCat(field, ".lr_scale"),
+                absl::StrCat("its factors must be from 0 to 1000, not ", factor));
+      }
+    }
+  }
+  if (config.phases().empty()) {
+    out.CheckRange("train.epochs", config.epochs(), 1, kMaxEpochs);
+  } else if (config.epochs() != sum) {
+    out.Add("train.epochs", absl::StrCat("is ", config.epochs(), ", but the phases have ", sum,
+                                         " in all; leave epochs out"));
+  }
+}
+
+void CheckAugment(const v1::AugmentConfig& augment, Violations& out) {
+  out.CheckRange("train.augment.rotate", augment.rotate(), 0, 180);
+  out.CheckWord("train.augment.flip", augment.flip(), {"none", "horizontal", "vertical", "both"});
+  out.CheckRange("train.augment.lighting", augment.lighting(), 0, 1);
+  if (augment.crop_scale_size() != 2) {
+    out.Add("train.augment.crop_scale",
+            absl::StrCat("is two shares of the picture's area, [low, high], not ",
+                         augment.crop_scale_size()));
+    return;
+  }
+  const double low = augment.crop_scale(0);
+  const double high = augment.crop_scale(1);
+  if (!(low > 0 && low <= high && high <= 1)) {
+    out.Add("train.augment.crop_scale",
+            absl::StrCat("must hold 0 < low <= high <= 1, not [", low, ", ", high, "]"));
+  }
+}
+
+}  // namespace
+
+std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config, int ranks) {
+  Violations out;
+  out.CheckWord("train.model", config.model(),
+                {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"});
+  if (!config.weights().empty() && config.weights_artifact().empty()) {
+    out.Add("train.weights", absl::StrCat("'", config.weights(),
+                                          "' has not been uploaded; submit with the mead command, "
+                                          "or set weights_artifact to the stored file's digest"));
+  }
+  if (!config.weights_artifact().empty() && !IsDigest(config.weights_artifact())) {
+    out.Add("train.weights_artifact",
+            absl::StrCat("is sha256: and 64 hexadecimal digits, not '", config.weights_artifact(),
+                         "'"));
+  }
+  out.CheckRange("train.image_size", config.image_size(), 64, 1024);
+  out.CheckRange("train.batch_size", config.batch_size(), 1, kMaxBatch);
+  if (config.batch_size() >= 1 && config.batch_size() < ranks) {
+    out.Add("train.batch_size",
+            absl::StrCat(config.batch_size(), " images cannot be shared by ", ranks,
+                         " ranks; it is the batch over all ranks, so use ", ranks, " or more"));
+  }
+  out.CheckWord("train.schedule", config.schedule(), {"one_cycle", "cosine", "constant"});
+  if (config.has_precision()) {
+    out.CheckWord("train.precision", config.precision(), {"fp32", "bf16"});
+  }
+  out.CheckRange("train.label_smoothing", config.label_smoothing(), 0, 0.5);
+  out.CheckRange("train.loader_threads", config.loader_threads(), 0, 256);
+  CheckOptimizer(config.optimizer(), out);
+  CheckPhases(config, out);
+  CheckAugment(config.augment(), out);
+  return out.Take();
+}
+
+}  // namespace mead::service
