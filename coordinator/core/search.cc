@@ -100,6 +100,16 @@ std::vector<Param> ProposeRandom(const SweepSpec& spec, int index) {
   return params;
 }
 
+// The shell refuses such dimensions; an old journal must not end the process.
+bool IsWellFormed(const Dimension& dimension) {
+  return std::visit(
+      Overloaded{[](const UniformRange& r) { return r.low <= r.high && r.step >= 0; },
+                 [](const LogUniformRange& r) { return 0 < r.low && r.low <= r.high; },
+                 [](const IntRange& r) { return r.low <= r.high && r.step > 0; },
+                 [](const Choice& c) { return !c.values.empty(); }},
+      dimension.range);
+}
+
 // A search method as plain data; another one is another row.
 struct Searcher {
   SearchMethod method;
@@ -129,6 +139,7 @@ int64_t GridPoints(const Dimension& dimension) {
 }
 
 int TotalTrials(const SweepSpec& spec) {
+  if (!std::ranges::all_of(spec.space, IsWellFormed)) return 0;
   return static_cast<int>(std::clamp<int64_t>(SearcherOf(spec).total(spec), 0, kMaxTrials));
 }
 
