@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,9 +36,9 @@ class Store {
 
   virtual ~Store() = default;
 
-  // The newest snapshot with every later event stepped over it. nullopt when
-  // the store is new: nothing was ever saved.
-  [[nodiscard]] virtual absl::StatusOr<std::optional<core::ClusterState>> LoadState() = 0;
+  // The newest snapshot with every later event stepped over it; a new store's
+  // state is the default one.
+  [[nodiscard]] virtual absl::StatusOr<core::ClusterState> LoadState() = 0;
   [[nodiscard]] virtual absl::StatusOr<Cursors> LoadCursors() = 0;
 
   // One transaction. `cursors` holds the changed ones; 0 forgets an instance.
