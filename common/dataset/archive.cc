@@ -35,9 +35,9 @@ bool EndsWith(const std::string& text, const std::string& end) {
 
 absl::Status Damaged(const std::string& path, archive* a) {
   const char* reason = archive_error_string(a);
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot read the archive ", path, ": ", reason ? reason : "unknown format",
-                   ": download or pack it again"));
+  return absl::InvalidArgumentError(absl::StrCat("cannot read the archive ", path, ": ",
+                                                 reason ? reason : "unknown format",
+                                                 ": download or pack it again"));
 }
 
 // Whether a member's name stays below the folder that it is unpacked into.
@@ -61,9 +61,9 @@ absl::Status CopyMember(archive* a, const std::string& archive_path, const fs::p
     if (n < 0) return Damaged(archive_path, a);
     const auto bytes = static_cast<size_t>(n);
     if (bytes > left_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "not enough disk space under ", to.parent_path().string(), " to unpack ", archive_path,
-          ": free some, or build the data set elsewhere"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("not enough disk space under ", to.parent_path().string(), " to unpack ",
+                       archive_path, ": free some, or build the data set elsewhere"));
     }
     left_bytes -= bytes;
     MEAD_RETURN_IF_ERROR(WriteFully(fd.get(), {buffer, bytes}, to.string()));

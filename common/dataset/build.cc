@@ -43,8 +43,9 @@ class ScopedFolder {
 absl::Status CheckOptions(const BuildOptions& options) {
   if (options.name.empty()) return absl::InvalidArgumentError("a data set needs a name");
   if (!(options.val_fraction > 0 && options.val_fraction < 1)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "val_fraction is ", options.val_fraction, ": expected a share between 0 and 1, such as 0.2"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("val_fraction is ", options.val_fraction,
+                     ": expected a share between 0 and 1, such as 0.2"));
   }
   std::error_code error;
   const fs::path path(options.path);
@@ -63,10 +64,9 @@ absl::Status CheckOptions(const BuildOptions& options) {
        it.increment(error)) {
     siblings.push_back(it->path().filename().string());
   }
-  return absl::NotFoundError(
-      absl::StrCat("no such folder or archive: ", options.path, " ('", there.filename().string(),
-                   "' is not in ", there.parent_path().string(), ")",
-                   DidYouMean(there.filename().string(), siblings)));
+  return absl::NotFoundError(absl::StrCat(
+      "no such folder or archive: ", options.path, " ('", there.filename().string(), "' is not in ",
+      there.parent_path().string(), ")", DidYouMean(there.filename().string(), siblings)));
 }
 
 // Every class needs pictures to train on, and there must be some to evaluate.
@@ -74,10 +74,10 @@ absl::Status CheckUsable(const Manifest& manifest, const std::vector<std::string
   const std::vector<uint64_t> train = manifest.ClassCounts(Split::kTrain);
   for (size_t c = 0; c < train.size(); ++c) {
     if (train[c] > 0) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the class '", manifest.classes[c], "' has no usable pictures to train on",
-        reasons[c].empty() ? "" : absl::StrCat(" (", reasons[c], ")"),
-        ": put good JPEG or PNG files into its folder, or remove it"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the class '", manifest.classes[c], "' has no usable pictures to train on",
+                     reasons[c].empty() ? "" : absl::StrCat(" (", reasons[c], ")"),
+                     ": put good JPEG or PNG files into its folder, or remove it"));
   }
   if (manifest.Count(Split::kVal) == 0) {
     return absl::InvalidArgumentError(
@@ -101,9 +101,10 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
   std::string folder = options.path;
   if (!fs::is_directory(options.path)) {
     if (!IsArchiveName(options.path)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          options.path, " is neither a folder nor an archive: expected a folder with one folder of ",
-          "pictures per class, or a .zip or .tar.gz of it"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(options.path,
+                       " is neither a folder nor an archive: expected a folder with one folder of ",
+                       "pictures per class, or a .zip or .tar.gz of it"));
     }
     folder = unpacked.path();
     MEAD_ASSIGN_OR_RETURN(manifest.quarantined, Unpack(options.path, folder, options.progress));
@@ -179,8 +180,8 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
   MEAD_RETURN_IF_ERROR(CheckUsable(manifest, reasons));
   MEAD_RETURN_IF_ERROR(
       Pack(items, options.out_dir, options.shard_bytes, options.progress, manifest));
-  MEAD_RETURN_IF_ERROR(WriteFileAtomically(fs::path(options.out_dir) / kManifestFileName,
-                                           manifest.ToJson()));
+  MEAD_RETURN_IF_ERROR(
+      WriteFileAtomically(fs::path(options.out_dir) / kManifestFileName, manifest.ToJson()));
   return manifest;
 }
 

@@ -30,7 +30,8 @@ absl::Status Invalid(const std::string& what) {
 absl::Status Check(const Manifest& m) {
   if (m.classes.size() < 2) return Invalid("fewer than two classes");
   if (m.split_method != "stratified" && m.split_method != "given") {
-    return Invalid(absl::StrCat("split_method '", m.split_method, "', expected stratified or given"));
+    return Invalid(
+        absl::StrCat("split_method '", m.split_method, "', expected stratified or given"));
   }
   for (size_t i = 0; i < m.shards.size(); ++i) {
     if (!IsDigest(m.shards[i].digest)) return Invalid(absl::StrCat("shard ", i, " has no digest"));
@@ -47,7 +48,8 @@ absl::Status Check(const Manifest& m) {
       return Invalid(absl::StrCat(where, "shard ", s.shard, " of ", m.shards.size()));
     }
     const Shard& shard = m.shards[s.shard];
-    if (shard.split != s.split) return Invalid(absl::StrCat(where, "its shard is of another split"));
+    if (shard.split != s.split)
+      return Invalid(absl::StrCat(where, "its shard is of another split"));
     if (s.size == 0 || s.size > shard.bytes || s.offset > shard.bytes - s.size) {
       return Invalid(absl::StrCat(where, "bytes ", s.offset, "+", s.size, " of a shard of ",
                                   shard.bytes, " bytes"));
@@ -137,8 +139,8 @@ absl::StatusOr<Manifest> Manifest::FromJson(std::string_view text) {
     const Json json = Json::parse(text);
     if (json.value("format", "") != kFormat) return Invalid("not a mead-dataset file");
     if (json.at("version").get<int>() != kVersion) {
-      return Invalid(absl::StrCat("version ", json.at("version").get<int>(), ", this program reads ",
-                                  kVersion, "; add the data set again"));
+      return Invalid(absl::StrCat("version ", json.at("version").get<int>(),
+                                  ", this program reads ", kVersion, "; add the data set again"));
     }
     json.at("name").get_to(m.name);
     json.at("classes").get_to(m.classes);

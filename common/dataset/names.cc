@@ -1,12 +1,12 @@
 #include "common/dataset/names.h"
 
+#include <locale.h>  // newlocale, towlower_l: POSIX
+
 #include <clocale>
 #include <cwctype>
 #include <optional>
 #include <span>
 #include <vector>
-
-#include <locale.h>  // newlocale, towlower_l: POSIX
 
 namespace mead::dataset {
 namespace {
@@ -82,24 +82,24 @@ constexpr char32_t kGrave = 0x300, kAcute = 0x301, kCircumflex = 0x302, kTilde =
                    kMacron = 0x304, kBreve = 0x306, kDot = 0x307, kDiaeresis = 0x308, kRing = 0x30A,
                    kDoubleAcute = 0x30B, kCaron = 0x30C, kCedilla = 0x327, kOgonek = 0x328;
 constexpr Composed kComposed[] = {
-    {0xE0, 'a', kGrave},      {0xE1, 'a', kAcute},      {0xE2, 'a', kCircumflex},
-    {0xE3, 'a', kTilde},      {0xE4, 'a', kDiaeresis},  {0xE5, 'a', kRing},
-    {0xE7, 'c', kCedilla},    {0xE8, 'e', kGrave},      {0xE9, 'e', kAcute},
-    {0xEA, 'e', kCircumflex}, {0xEB, 'e', kDiaeresis},  {0xEC, 'i', kGrave},
-    {0xED, 'i', kAcute},      {0xEE, 'i', kCircumflex}, {0xEF, 'i', kDiaeresis},
-    {0xF1, 'n', kTilde},      {0xF2, 'o', kGrave},      {0xF3, 'o', kAcute},
-    {0xF4, 'o', kCircumflex}, {0xF5, 'o', kTilde},      {0xF6, 'o', kDiaeresis},
-    {0xF9, 'u', kGrave},      {0xFA, 'u', kAcute},      {0xFB, 'u', kCircumflex},
-    {0xFC, 'u', kDiaeresis},  {0xFD, 'y', kAcute},      {0xFF, 'y', kDiaeresis},
-    {0x101, 'a', kMacron},    {0x103, 'a', kBreve},     {0x105, 'a', kOgonek},
-    {0x107, 'c', kAcute},     {0x10D, 'c', kCaron},     {0x10F, 'd', kCaron},
-    {0x113, 'e', kMacron},    {0x117, 'e', kDot},       {0x119, 'e', kOgonek},
-    {0x11B, 'e', kCaron},     {0x11F, 'g', kBreve},     {0x12B, 'i', kMacron},
-    {0x13E, 'l', kCaron},     {0x144, 'n', kAcute},     {0x148, 'n', kCaron},
-    {0x151, 'o', kDoubleAcute}, {0x159, 'r', kCaron},   {0x15B, 's', kAcute},
-    {0x15F, 's', kCedilla},   {0x161, 's', kCaron},     {0x165, 't', kCaron},
-    {0x16B, 'u', kMacron},    {0x16F, 'u', kRing},      {0x171, 'u', kDoubleAcute},
-    {0x17A, 'z', kAcute},     {0x17C, 'z', kDot},       {0x17E, 'z', kCaron},
+    {0xE0, 'a', kGrave},        {0xE1, 'a', kAcute},      {0xE2, 'a', kCircumflex},
+    {0xE3, 'a', kTilde},        {0xE4, 'a', kDiaeresis},  {0xE5, 'a', kRing},
+    {0xE7, 'c', kCedilla},      {0xE8, 'e', kGrave},      {0xE9, 'e', kAcute},
+    {0xEA, 'e', kCircumflex},   {0xEB, 'e', kDiaeresis},  {0xEC, 'i', kGrave},
+    {0xED, 'i', kAcute},        {0xEE, 'i', kCircumflex}, {0xEF, 'i', kDiaeresis},
+    {0xF1, 'n', kTilde},        {0xF2, 'o', kGrave},      {0xF3, 'o', kAcute},
+    {0xF4, 'o', kCircumflex},   {0xF5, 'o', kTilde},      {0xF6, 'o', kDiaeresis},
+    {0xF9, 'u', kGrave},        {0xFA, 'u', kAcute},      {0xFB, 'u', kCircumflex},
+    {0xFC, 'u', kDiaeresis},    {0xFD, 'y', kAcute},      {0xFF, 'y', kDiaeresis},
+    {0x101, 'a', kMacron},      {0x103, 'a', kBreve},     {0x105, 'a', kOgonek},
+    {0x107, 'c', kAcute},       {0x10D, 'c', kCaron},     {0x10F, 'd', kCaron},
+    {0x113, 'e', kMacron},      {0x117, 'e', kDot},       {0x119, 'e', kOgonek},
+    {0x11B, 'e', kCaron},       {0x11F, 'g', kBreve},     {0x12B, 'i', kMacron},
+    {0x13E, 'l', kCaron},       {0x144, 'n', kAcute},     {0x148, 'n', kCaron},
+    {0x151, 'o', kDoubleAcute}, {0x159, 'r', kCaron},     {0x15B, 's', kAcute},
+    {0x15F, 's', kCedilla},     {0x161, 's', kCaron},     {0x165, 't', kCaron},
+    {0x16B, 'u', kMacron},      {0x16F, 'u', kRing},      {0x171, 'u', kDoubleAcute},
+    {0x17A, 'z', kAcute},       {0x17C, 'z', kDot},       {0x17E, 'z', kCaron},
 };
 
 char32_t ToLower(char32_t c) {

@@ -27,7 +27,8 @@ class ShardWriter {
   static absl::StatusOr<std::unique_ptr<ShardWriter>> Create(const fs::path& path) {
     std::unique_ptr<ShardWriter> writer(new ShardWriter(path));
     writer->fd_ = ScopedFd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!writer->fd_.valid()) return ErrnoStatus(errno, absl::StrCat("cannot write ", path.string()));
+    if (!writer->fd_.valid())
+      return ErrnoStatus(errno, absl::StrCat("cannot write ", path.string()));
     archive* a = writer->archive_.get();
     archive_write_set_format_pax_restricted(a);
     archive_write_set_bytes_per_block(a, 0);  // unbuffered

@@ -25,7 +25,8 @@ struct PackItem {
 // Fills in shard, offset and size of manifest.samples, and manifest.shards. Samples are packed in
 // their order, which must have each split in one piece. items: one per sample. Progress counts
 // pictures ("pack").
-// Errors: RESOURCE_EXHAUSTED (disk full), FAILED_PRECONDITION (a file changed since it was checked).
+// Errors: RESOURCE_EXHAUSTED (disk full), FAILED_PRECONDITION (a file changed since it was
+// checked).
 [[nodiscard]] absl::Status Pack(const std::vector<PackItem>& items, const std::string& out_dir,
                                 uint64_t shard_bytes, const Progress& progress, Manifest& manifest);
 

@@ -13,7 +13,8 @@ namespace mead::dataset {
 void ParallelFor(uint64_t count, int threads,
                  const std::function<std::function<void(uint64_t)>()>& make_job,
                  const std::function<void(uint64_t)>& report) {
-  if (threads <= 0) threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
+  if (threads <= 0)
+    threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
   threads = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(threads), count));
   std::atomic<uint64_t> next = 0;
   std::atomic<uint64_t> done = 0;

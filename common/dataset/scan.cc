@@ -110,8 +110,8 @@ absl::Status Scanner::FindRoot(const std::string& path) {
   root_ = fs::canonical(path, error);
   if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot open ", path));
   if (!fs::is_directory(root_, error)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is not a folder: expected a folder with one folder of pictures per class"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " is not a folder: expected a folder with one folder of pictures per class"));
   }
   MEAD_ASSIGN_OR_RETURN(top_, List(root_));
   while (top_.folders.size() == 1) {
@@ -131,10 +131,9 @@ absl::Status Scanner::AddClasses(const std::string& prefix, const std::vector<st
   for (const std::string& folder : folders) {
     const std::string name = TrimName(folder);
     if (!IsValidUtf8(folder) || name.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the class folder '", PrintableUtf8(prefix + folder),
-                       "' has a name that is ", name.empty() ? "blank" : "not UTF-8",
-                       ": rename it"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the class folder '", PrintableUtf8(prefix + folder), "' has a name that is ",
+          name.empty() ? "blank" : "not UTF-8", ": rename it"));
     }
     class_folders_.emplace_back(prefix + folder, name);
     const size_t before = found_.files.size();
@@ -205,10 +204,11 @@ absl::StatusOr<Found> Scanner::Run(const std::string& path) {
   found_.split_given = has_train && split_folders.size() >= 2;
   if (found_.split_given) {
     if (!others.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "'", found_.root, "' has the folders ", absl::StrJoin(split_folders, ", "), " and beside them '",
-          others[0], "': put every class folder into ", absl::StrJoin(split_folders, " and "),
-          ", or have class folders only (then the split is made for you)"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", found_.root, "' has the folders ", absl::StrJoin(split_folders, ", "),
+                       " and beside them '", others[0], "': put every class folder into ",
+                       absl::StrJoin(split_folders, " and "),
+                       ", or have class folders only (then the split is made for you)"));
     }
     for (const std::string& name : split_folders) {
       MEAD_ASSIGN_OR_RETURN(const Listing listing, List(root_ / name));
@@ -231,14 +231,15 @@ absl::StatusOr<Found> Scanner::Run(const std::string& path) {
   }
   found_.classes.assign(names.begin(), names.end());
   constexpr char kExpected[] =
-      "expected one folder of pictures per class, at least two, or train/ and test/ folders of them";
+      "expected one folder of pictures per class, at least two, or train/ and test/ folders of "
+      "them";
   if (found_.classes.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("no class folders in '", found_.root, "'", Hint(), ": ", kExpected));
   }
   if (found_.classes.size() == 1) {
-    return absl::InvalidArgumentError(absl::StrCat("only one class, '", found_.classes[0], "', in '",
-                                                   found_.root, "': ", kExpected));
+    return absl::InvalidArgumentError(absl::StrCat("only one class, '", found_.classes[0],
+                                                   "', in '", found_.root, "': ", kExpected));
   }
   for (const std::string& name : found_.classes) {
     if (!trained.contains(name)) {
@@ -248,8 +249,8 @@ absl::StatusOr<Found> Scanner::Run(const std::string& path) {
     }
   }
   for (size_t i = 0; i < found_.files.size(); ++i) {
-    found_.files[i].class_id = static_cast<uint32_t>(
-        std::distance(names.begin(), names.find(class_of_file_[i])));
+    found_.files[i].class_id =
+        static_cast<uint32_t>(std::distance(names.begin(), names.find(class_of_file_[i])));
   }
   std::sort(found_.files.begin(), found_.files.end(),
             [](const FoundFile& a, const FoundFile& b) { return a.key < b.key; });
