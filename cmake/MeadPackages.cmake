@@ -15,19 +15,36 @@ pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 find_package(yaml-cpp REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(CLI11 REQUIRED)
-# Debian's gRPC config names the shared libraries; these are the static ones.
-set(grpc_archives "")
-foreach(name grpc++_reflection grpc++ grpc gpr address_sorting upb re2)
-  find_library(MEAD_LIB_${name} NAMES lib${name}.a REQUIRED)
-  list(APPEND grpc_archives ${MEAD_LIB_${name}})
+# Debian's CMake configs name the shared libraries of abseil and gRPC; use the
+# static ones that lie beside them.
+get_property(absl_targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+list(FILTER absl_targets INCLUDE REGEX "^absl::")
+foreach(target IN LISTS absl_targets)
+  foreach(config NONE RELEASE RELWITHDEBINFO)
+    get_target_property(shared ${target} IMPORTED_LOCATION_${config})
+    string(REGEX REPLACE "\\.so[.0-9]*$" ".a" archive "${shared}")
+    if(shared AND EXISTS ${archive})
+      set_target_properties(${target} PROPERTIES IMPORTED_LOCATION_${config} ${archive}
+        IMPORTED_SONAME_${config} "")
+    endif()
+  endforeach()
 endforeach()
+# gRPC's archives, each with what it needs, so that abseil comes after them on
+# every link line: the linker drops a library that nothing before it needs.
 add_library(mead_grpc INTERFACE)
-target_link_libraries(mead_grpc INTERFACE
-  -Wl,--start-group ${grpc_archives} -Wl,--end-group protobuf::libprotobuf
+set(needed_by_grpc protobuf::libprotobuf
   absl::status absl::statusor absl::strings absl::str_format absl::cord absl::flat_hash_map
   absl::flat_hash_set absl::inlined_vector absl::synchronization absl::time absl::random_random
   absl::optional absl::variant absl::bind_front absl::hash absl::any_invocable
   cares OpenSSL::SSL OpenSSL::Crypto z dl Threads::Threads)
+foreach(name re2 upb address_sorting gpr grpc grpc++ grpc++_reflection)
+  find_library(MEAD_LIB_${name} NAMES lib${name}.a REQUIRED)
+  add_library(mead_archive_${name} STATIC IMPORTED GLOBAL)
+  set_target_properties(mead_archive_${name} PROPERTIES IMPORTED_LOCATION ${MEAD_LIB_${name}})
+  target_link_libraries(mead_archive_${name} INTERFACE ${needed_by_grpc})
+  list(PREPEND needed_by_grpc mead_archive_${name})
+  target_link_libraries(mead_grpc INTERFACE mead_archive_${name})
+endforeach()
 find_program(MEAD_GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 
 # OpenCV's own CMake config wants every module; core and imgproc are all we use.
