@@ -1,0 +1,101 @@
+// The agent of one node: its slots and their members, and the session that
+// commands them.
+//
+// Thread: Run() is the event loop and owns everything here; RequestStop() may be
+//         called from any thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/files.h"
+#include "worker/agent/artifact_cache.h"
+#include "worker/agent/artifact_client.h"
+#include "worker/agent/event_loop.h"
+#include "worker/agent/member.h"
+#include "worker/agent/outbox.h"
+#include "worker/agent/session.h"
+#include "worker/agent/trainer_pool.h"
+
+namespace mead::agent {
+
+struct AgentOptions {
+  std::string coordinator;  // HOST:PORT
+  std::string name;         // [a-z0-9.-]{1,63}
+  std::string address;      // where other ranks reach this host
+  std::string device;       // for people
+  int slots = 1;
+  int threads_per_slot = 1;
+  bool gpu = false;
+  std::filesystem::path dir;
+  uint64_t cache_bytes = uint64_t{20} << 30;
+  std::filesystem::path trainer;  // mead-trainer
+};
+
+class Agent {
+ public:
+  // Takes the folder for itself and clears what a killed agent left in it.
+  // Errors: FAILED_PRECONDITION (another agent has the folder, or no trainer
+  //   program), or the disk's.
+  static absl::StatusOr<std::unique_ptr<Agent>> Create(AgentOptions options);
+  ~Agent();
+
+  // Works until RequestStop(), then ends the members, reports that, and returns OK.
+  // Errors: the coordinator's refusal (session.h).
+  absl::Status Run();
+  void RequestStop();
+
+ private:
+  explicit Agent(AgentOptions options);
+  absl::Status Init();
+  v1::RegisterWorker Registration();
+  // On the loop.
+  void OnMessage(const v1::SessionResponse& message);
+  void OnAssign(const v1::Assign& assign);
+  void EndMember(const v1::TrialRef& trial, int rank, const std::string& reason);
+  void EndAllMembers(const std::string& reason);
+  void OnMemberEnded(int slot, uint64_t exit_sequence);
+  void ReportExited(const v1::TrialRef& trial, int rank, const std::string& message);
+  void StopNow();
+  void StopIfIdle();
+  Member* FindMember(const v1::TrialRef& trial, int rank);
+
+  const AgentOptions options_;
+  const std::string instance_id_;
+  const uint64_t seed_;
+  ScopedFd lock_;
+  std::filesystem::path socket_dir_;  // removed at the end
+  EventLoop loop_;
+  Outbox outbox_;
+  std::unique_ptr<ArtifactClient> artifacts_;
+  std::unique_ptr<ArtifactCache> cache_;
+  std::unique_ptr<TrainerPool> trainers_;
+  std::unique_ptr<MemberContext> context_;
+  std::map<int, std::unique_ptr<Member>> members_;  // by slot
+  bool stopping_ = false;
+  absl::Status result_;
+
+  // A member whose end is not acknowledged yet still counts as held: a
+  // coordinator that heard nothing of its end must not take it for lost.
+  struct Held {
+    v1::Member member;
+    uint64_t exit_sequence = 0;  // 0: it has not ended
+  };
+  absl::Mutex held_mutex_;
+  std::vector<Held> held_ ABSL_GUARDED_BY(held_mutex_);
+
+  std::unique_ptr<Session> session_;
+  // Declared last, so that it ends first.
+  std::jthread session_thread_;
+};
+
+}  // namespace mead::agent

@@ -1,0 +1,126 @@
+#include "worker/agent/host.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "common/files.h"
+#include "common/status_util.h"
+
+namespace mead::agent {
+namespace {
+
+constexpr char kGpuFolder[] = "/proc/driver/nvidia/gpus";
+
+// The text after "key ... :" in the first such line of a file; empty without one.
+std::string ValueOf(const std::string& file, const std::string& key) {
+  std::ifstream in(file);
+  std::string line;
+  while (std::getline(in, line)) {
+    const size_t colon = line.find(':');
+    if (line.rfind(key, 0) != 0 || colon == std::string::npos) continue;
+    const size_t start = line.find_first_not_of(" \t", colon + 1);
+    return start == std::string::npos ? "" : line.substr(start);
+  }
+  return "";
+}
+
+}  // namespace
+
+int UsableCores() {
+  cpu_set_t set;
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0
+                  ? CPU_COUNT(&set)
+                  : static_cast<int>(std::thread::hardware_concurrency());
+  // "max 100000" or "150000 100000": microseconds of CPU per period.
+  std::ifstream quota("/sys/fs/cgroup/cpu.max");
+  double allowed = 0;
+  double period = 0;
+  if (quota >> allowed >> period && period > 0) {
+    cores = std::min(cores, static_cast<int>(std::ceil(allowed / period)));
+  }
+  return std::max(1, cores);
+}
+
+int CountGpus() {
+  std::error_code none;
+  int count = 0;
+  for ([[maybe_unused]] const auto& gpu : std::filesystem::directory_iterator(kGpuFolder, none)) {
+    ++count;
+  }
+  return count;
+}
+
+std::string DeviceName(bool gpu) {
+  std::string name;
+  if (gpu) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(kGpuFolder, none)) {
+      name = ValueOf(entry.path() / "information", "Model");
+      break;
+    }
+    return name.empty() ? "GPU" : name;
+  }
+  name = ValueOf("/proc/cpuinfo", "model name");
+  return absl::StrCat(name.empty() ? "CPU" : name, ", ", UsableCores(), " cores");
+}
+
+absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port) {
+  const size_t colon = host_port.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == host_port.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected HOST:PORT, got '", host_port, "'"));
+  }
+  std::string host = host_port.substr(0, colon);
+  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(host.c_str(), host_port.c_str() + colon + 1, &hints, &found);
+  if (error != 0) {
+    return absl::UnavailableError(absl::StrCat(host_port, ": ", gai_strerror(error)));
+  }
+  absl::StatusOr<std::string> result =
+      absl::UnavailableError(absl::StrCat("no route to ", host_port));
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    // Connecting a datagram socket only chooses a route.
+    const ScopedFd fd(socket(each->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage local = {};
+    socklen_t size = sizeof local;
+    char text[NI_MAXHOST];
+    if (!fd.valid() || connect(fd.get(), each->ai_addr, each->ai_addrlen) != 0 ||
+        getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size) != 0 ||
+        getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0,
+                    NI_NUMERICHOST) != 0) {
+      continue;
+    }
+    result = std::string(text) == "::1" ? "127.0.0.1" : std::string(text);
+    break;
+  }
+  freeaddrinfo(found);
+  return result;
+}
+
+std::string DefaultWorkerName() {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  std::string name;
+  for (const char* c = host; *c != '\0' && name.size() < 63; ++c) {
+    const char lower = *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c - 'A' + 'a') : *c;
+    const bool valid = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9') ||
+                       lower == '.' || lower == '-';
+    name += valid ? lower : '-';
+  }
+  return name.empty() ? "worker" : name;
+}
+
+}  // namespace mead::agent

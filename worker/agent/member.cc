@@ -1,0 +1,320 @@
+#include "worker/agent/member.h"
+
+#include <google/protobuf/util/time_util.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/files.h"
+#include "common/log.h"
+#include "common/sha256.h"
+#include "common/status_util.h"
+#include "worker/agent/backoff.h"
+
+namespace mead::agent {
+namespace {
+
+// Logs go out this often, or as soon as a batch is this large.
+constexpr absl::Duration kLogInterval = absl::Milliseconds(300);
+constexpr int kLogBatchLines = 200;
+
+// The digests of a manifest's shards, in its order. The agent needs nothing else
+// of it: what the pictures are is the trainer's business.
+absl::StatusOr<std::vector<std::string>> ShardsOf(const std::filesystem::path& manifest) {
+  MEAD_ASSIGN_OR_RETURN(const std::string text, ReadFile(manifest));
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto shards = json.is_object() ? json.find("shards") : json.end();
+  if (!json.is_object() || shards == json.end() || !shards->is_array()) {
+    return absl::DataLossError(absl::StrCat(manifest.string(), " is not a data set's manifest"));
+  }
+  std::vector<std::string> digests;
+  for (const auto& shard : *shards) {
+    const auto digest = shard.is_object() ? shard.find("digest") : shard.end();
+    if (!shard.is_object() || digest == shard.end() || !digest->is_string()) {
+      return absl::DataLossError(absl::StrCat(manifest.string(), ": a shard has no digest"));
+    }
+    digests.push_back(digest->get<std::string>());
+  }
+  return digests;
+}
+
+}  // namespace
+
+Member::Member(const MemberContext& context, v1::Assign assign,
+               std::function<void(uint64_t)> on_ended)
+    : context_(context),
+      assign_(std::move(assign)),
+      work_dir_(context.work_dir / absl::StrCat(assign_.trial().trial_id(), ".",
+                                                assign_.trial().attempt(), ".", assign_.rank())),
+      on_ended_(std::move(on_ended)),
+      alive_(std::make_shared<Member*>(this)) {}
+
+Member::~Member() {
+  to_upload_.Close();
+  // Before the folder that they read from goes.
+  fetch_thread_ = {};
+  upload_thread_ = {};
+  std::error_code ignored;
+  std::filesystem::remove_all(work_dir_, ignored);
+}
+
+v1::Member Member::AsHeld() const {
+  v1::Member held;
+  *held.mutable_trial() = assign_.trial();
+  held.set_rank(assign_.rank());
+  held.set_slot(assign_.slot());
+  return held;
+}
+
+void Member::Post(std::function<void()> task) {
+  context_.loop.Post([alive = std::weak_ptr<Member*>(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
+void Member::Start() {
+  if (const absl::Status status = MakeDirs(work_dir_); !status.ok()) {
+    process_ended_ = true;
+    return Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE, status.ToString()});
+  }
+  ReportPhase("fetch");
+  // Side by side: libraries load while the data comes.
+  context_.trainers.Acquire(assign_.slot());
+  fetch_thread_ = std::jthread([this](std::stop_token stop) {
+    absl::StatusOr<Fetched> result = Fetch(stop);
+    if (!result.ok()) {
+      return Post([this, status = result.status()] {
+        Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE,
+                absl::StrCat("cannot fetch the trial's data: ", status.ToString())});
+      });
+    }
+    Post([this, fetched = std::make_shared<Fetched>(*std::move(result))] {
+      fetched_ = std::make_unique<Fetched>(std::move(*fetched));
+      ReportPhase("start");
+      PrepareWhenPossible();
+    });
+  });
+}
+
+absl::StatusOr<Member::Fetched> Member::Fetch(std::stop_token stop) const {
+  Fetched fetched;
+  MEAD_ASSIGN_OR_RETURN(fetched.manifest, context_.cache.Fetch(assign_.manifest_digest(), stop));
+  MEAD_ASSIGN_OR_RETURN(const std::vector<std::string> shards, ShardsOf(fetched.manifest.path()));
+  for (const std::string& digest : shards) {
+    MEAD_ASSIGN_OR_RETURN(ArtifactCache::Pin shard, context_.cache.Fetch(digest, stop));
+    fetched.shards.push_back(std::move(shard));
+  }
+  if (!assign_.resume_from().digest().empty()) {
+    MEAD_ASSIGN_OR_RETURN(fetched.resume,
+                          context_.cache.Fetch(assign_.resume_from().digest(), stop));
+  } else if (!assign_.config().weights_artifact().empty()) {
+    MEAD_ASSIGN_OR_RETURN(fetched.weights,
+                          context_.cache.Fetch(assign_.config().weights_artifact(), stop));
+  }
+  return fetched;
+}
+
+void Member::OnTrainerReady() {
+  trainer_ready_ = true;
+  PrepareWhenPossible();
+}
+
+void Member::PrepareWhenPossible() {
+  if (finished_ || prepared_ || !trainer_ready_ || fetched_ == nullptr) return;
+  prepared_ = true;
+  v1::AttachResponse response;
+  v1::Prepare& prepare = *response.mutable_prepare();
+  *prepare.mutable_trial() = assign_.trial();
+  prepare.set_rank(assign_.rank());
+  prepare.set_world_size(assign_.world_size());
+  *prepare.mutable_config() = assign_.config();
+  prepare.set_manifest_path(fetched_->manifest.path().string());
+  for (const ArtifactCache::Pin& shard : fetched_->shards) {
+    prepare.add_shard_paths(shard.path().string());
+  }
+  prepare.set_weights_path(fetched_->weights.path().string());
+  prepare.set_resume_path(fetched_->resume.path().string());
+  prepare.set_work_dir(work_dir_.string());
+  prepare.set_host(context_.host);
+  prepare.set_threads(context_.threads);
+  prepare.set_device(context_.gpu ? absl::StrCat("cuda:", assign_.slot()) : "cpu");
+  context_.trainers.Send(assign_.slot(), response);
+}
+
+void Member::Go(const std::string& rendezvous) {
+  if (finished_) return;
+  v1::AttachResponse response;
+  response.mutable_start()->set_rendezvous(rendezvous);
+  context_.trainers.Send(assign_.slot(), response);
+}
+
+void Member::Abort(const std::string& reason) {
+  if (finished_ && !ended_ && outcome_.succeeded) {
+    // Trained, but its checkpoints are still on their way; nobody wants them now.
+    outcome_ = {false, v1::FAILURE_KIND_INFRASTRUCTURE, reason};
+    process_ended_ = true;  // its trainer is warm and idle again
+    upload_thread_.request_stop();
+    return EndWhenPossible();
+  }
+  Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE, reason});
+}
+
+void Member::OnTrainerMessage(const v1::AttachRequest& message) {
+  if (finished_) return;
+  v1::Report report = NewReport();
+  switch (message.message_case()) {
+    case v1::AttachRequest::kReady:
+      *report.mutable_ready() = message.ready();
+      context_.outbox.Add(std::move(report));
+      break;
+    case v1::AttachRequest::kProgress:
+      *report.mutable_progress() = message.progress();
+      context_.outbox.AddProgress(std::move(report));
+      break;
+    case v1::AttachRequest::kEpoch:
+      *report.mutable_epoch() = message.epoch();
+      context_.outbox.Add(std::move(report));
+      break;
+    case v1::AttachRequest::kCheckpoint:
+      ++uploads_pending_;
+      if (!upload_thread_.joinable()) {
+        upload_thread_ = std::jthread([this](std::stop_token stop) { UploadAll(stop); });
+      }
+      to_upload_.Push(message.checkpoint());
+      break;
+    case v1::AttachRequest::kExited:
+      Finish({message.exited().succeeded(), message.exited().kind(), message.exited().message()});
+      break;
+    default:
+      break;
+  }
+}
+
+void Member::UploadAll(std::stop_token stop) {
+  const std::stop_callback close(stop, [this] { to_upload_.Close(); });
+  Backoff backoff(absl::Milliseconds(300), absl::Seconds(5),
+                  context_.seed + static_cast<uint64_t>(assign_.rank()));
+  while (std::optional<v1::WrittenCheckpoint> written = to_upload_.Pop()) {
+    const std::filesystem::path path = written->path();
+    const absl::StatusOr<std::string> digest = DigestOfFile(path);
+    absl::Status status = digest.status();
+    std::error_code error;
+    const uint64_t bytes = std::filesystem::file_size(path, error);
+    bool said = false;
+    while (digest.ok() && !stop.stop_requested()) {
+      status = context_.artifacts.Upload(*digest, path, stop);
+      if (status.ok() || !IsTransient(status)) break;
+      // Also when the coordinator's disk is full: somebody will make room, and
+      // the trial must not be thrown away for it.
+      if (!std::exchange(said, true)) {
+        Post([this, text = absl::StrCat("the checkpoint of epoch ", written->epoch(),
+                                        " is stored when it can be: ", status.ToString())] {
+          AddLog(text);
+        });
+      }
+      WaitUnlessStopped(backoff.Next(), stop);
+    }
+    if (stop.stop_requested()) return;
+    backoff.Reset();
+    Post([this, status, epoch = written->epoch(), digest = digest.ok() ? *digest : "", bytes] {
+      --uploads_pending_;
+      if (status.ok()) {
+        v1::Report report = NewReport();
+        report.mutable_checkpoint()->set_epoch(epoch);
+        report.mutable_checkpoint()->set_digest(digest);
+        report.mutable_checkpoint()->set_size_bytes(bytes);
+        context_.outbox.Add(std::move(report));
+      } else {
+        AddLog(absl::StrCat("the checkpoint of epoch ", epoch, " is lost: ", status.ToString()));
+      }
+      EndWhenPossible();
+    });
+    std::filesystem::remove(path, error);
+  }
+}
+
+void Member::OnTrainerEnded(const std::string& how) {
+  process_ended_ = true;
+  Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE, how});
+  EndWhenPossible();
+}
+
+void Member::Finish(Outcome outcome) {
+  if (finished_) return;
+  finished_ = true;
+  outcome_ = std::move(outcome);
+  if (fetch_thread_.joinable()) fetch_thread_.request_stop();
+  if (!outcome_.succeeded && !process_ended_) {
+    // After any fault, and in the midst of a trial, a trainer is not used again.
+    if (!context_.trainers.Discard(assign_.slot())) process_ended_ = true;
+  }
+  EndWhenPossible();
+}
+
+void Member::EndWhenPossible() {
+  if (!finished_ || ended_) return;
+  if (outcome_.succeeded ? uploads_pending_ > 0 : !process_ended_) return;
+  ended_ = true;
+  FlushLogs();
+  v1::Report report = NewReport();
+  report.mutable_exited()->set_succeeded(outcome_.succeeded);
+  report.mutable_exited()->set_kind(outcome_.kind);
+  report.mutable_exited()->set_message(outcome_.message);
+  const uint64_t sequence = context_.outbox.Add(std::move(report));
+  Post([this, sequence] { on_ended_(sequence); });
+}
+
+v1::Report Member::NewReport() const {
+  v1::Report report;
+  *report.mutable_trial() = assign_.trial();
+  report.set_rank(assign_.rank());
+  return report;
+}
+
+void Member::ReportPhase(const std::string& phase) {
+  if (assign_.rank() != 0 || finished_) return;  // rank 0 speaks for the gang
+  v1::Report report = NewReport();
+  report.mutable_progress()->set_phase(phase);
+  report.mutable_progress()->set_epoch(assign_.resume_from().epoch() + 1);
+  context_.outbox.AddProgress(std::move(report));
+}
+
+void Member::OnLines(std::vector<std::string> lines) {
+  for (std::string& line : lines) AddLog(std::move(line));
+}
+
+void Member::AddLog(std::string line) {
+  v1::LogLine& entry = *logs_.add_lines();
+  *entry.mutable_time() = google::protobuf::util::TimeUtil::GetCurrentTime();
+  entry.set_rank(assign_.rank());
+  entry.set_attempt(assign_.trial().attempt());
+  entry.set_text(std::move(line));
+  if (logs_.lines_size() >= kLogBatchLines) return FlushLogs();
+  if (std::exchange(flush_scheduled_, true)) return;
+  context_.loop.PostAfter(kLogInterval, [this, alive = std::weak_ptr<Member*>(alive_)] {
+    if (alive.expired()) return;
+    flush_scheduled_ = false;
+    FlushLogs();
+  });
+}
+
+void Member::FlushLogs() {
+  if (logs_.lines_size() == 0) return;
+  if (dropped_lines_ > 0) {
+    v1::LogLine& mark = *logs_.mutable_lines(0);
+    mark.set_text(absl::StrCat("[", dropped_lines_, " lines were dropped while the coordinator was "
+                               "away] ", mark.text()));
+  }
+  const int lines = logs_.lines_size();
+  v1::Report report = NewReport();
+  report.mutable_logs()->Swap(&logs_);
+  logs_.Clear();
+  if (context_.outbox.AddLogs(std::move(report))) {
+    dropped_lines_ = 0;
+  } else {
+    dropped_lines_ += static_cast<uint64_t>(lines);
+  }
+}
+
+}  // namespace mead::agent
