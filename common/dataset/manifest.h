@@ -4,8 +4,9 @@
 // Format: JSON, canonical (sorted keys, no white space), so equal data sets have equal digests:
 //   {"format": "mead-dataset", "version": 1, "name": ..., "classes": [...], "seed": ...,
 //    "split_method": "stratified" | "given", "val_fraction": ...,
-//    "shards": [{"digest": "sha256:...", "bytes": ..., "split": "train" | "val", "num_samples": ...}],
-//    "samples": [{"key": ..., "class": 0, "split": ..., "shard": 0, "offset": ..., "size": ...,
+//    "shards": [{"digest": "sha256:...", "bytes": ..., "split": "train" | "val", "num_samples":
+//    ...}], "samples": [{"key": ..., "class": 0, "split": ..., "shard": 0, "offset": ..., "size":
+//    ...,
 //                 "digest": "sha256:...", "width": ..., "height": ...}],
 //    "quarantined": [{"path": ..., "reason": ...}]}
 // Thread: a value; const members may be called from any thread.

@@ -15,6 +15,21 @@ namespace mead::core {
 
 using TimeMicros = int64_t;
 
+// Tunables that Step() depends on, so changing one is an event.
+struct Config {
+  TimeMicros start_timeout = 600'000'000;
+  // Wait before a restart after an infrastructure failure; doubles with each
+  // failure since the last finished epoch.
+  TimeMicros first_backoff = 1'000'000;
+  TimeMicros max_backoff = 60'000'000;
+  bool operator==(const Config&) const = default;
+};
+// The coordinator has (re)started with other tunables.
+struct Configured {
+  Config config;
+  bool operator==(const Configured&) const = default;
+};
+
 enum class FailureKind { kNone, kUserError, kOutOfMemory, kInfrastructure };
 
 // One attempt of one trial. Attempts count from 1.
@@ -36,31 +51,41 @@ struct DatasetCreated {
   std::string manifest_digest;
   uint64_t train_samples = 0;
   std::string encoded;  // mead.v1.Dataset, serialised
+  bool operator==(const DatasetCreated&) const = default;
 };
 struct DatasetDeleted {
   std::string name;
+  bool operator==(const DatasetDeleted&) const = default;
 };
 
 struct SweepSubmitted {
   std::string sweep_id;
   std::string request_id;
   SweepSpec spec;
+  bool operator==(const SweepSubmitted&) const = default;
 };
 struct SweepStopRequested {
   std::string sweep_id;
+  bool operator==(const SweepStopRequested&) const = default;
 };
 struct TrialStopRequested {
   std::string trial_id;
+  bool operator==(const TrialStopRequested&) const = default;
 };
 
-// A member that a worker says it still runs.
+// A member that a worker still runs, or that has ended while its MemberExited is
+// not acknowledged yet (then that report follows).
 struct HeldMember {
   TrialRef trial;
   int rank = 0;
   int slot = 0;
+  bool ended = false;
+  bool operator==(const HeldMember&) const = default;
 };
 // A worker's process has connected: for the first time, again after a lost
-// stream (same instance), or as a new process (then its members are lost).
+// stream (same instance: it keeps its incarnation unless it had been declared
+// lost, and members that it no longer holds are lost), or as a new process (a new
+// incarnation; all members of the old one are lost).
 struct WorkerRegistered {
   std::string worker_id;
   std::string instance_id;
@@ -70,11 +95,13 @@ struct WorkerRegistered {
   std::string device;
   int slots = 0;
   std::vector<HeldMember> held;
+  bool operator==(const WorkerRegistered&) const = default;
 };
 // Its lease has run out, or a newer process has taken its name.
 struct WorkerLost {
   WorkerRef worker;
   std::string reason;
+  bool operator==(const WorkerLost&) const = default;
 };
 
 struct MemberReady {
@@ -82,12 +109,14 @@ struct MemberReady {
   TrialRef trial;
   int rank = 0;
   std::string rendezvous;  // rank 0 only
+  bool operator==(const MemberReady&) const = default;
 };
 struct EpochReported {
   WorkerRef worker;
   TrialRef trial;
   int epoch = 0;  // from 1
   double objective = 0;
+  bool operator==(const EpochReported&) const = default;
 };
 struct CheckpointSaved {
   WorkerRef worker;
@@ -95,6 +124,7 @@ struct CheckpointSaved {
   int epoch = 0;
   std::string digest;
   uint64_t size_bytes = 0;
+  bool operator==(const CheckpointSaved&) const = default;
 };
 // The rank has ended and its slot is free.
 struct MemberExited {
@@ -104,16 +134,20 @@ struct MemberExited {
   bool succeeded = false;
   FailureKind kind = FailureKind::kNone;
   std::string message;
+  bool operator==(const MemberExited&) const = default;
 };
 // A deadline in the state (NextDeadline) has passed.
-struct Tick {};
+struct Tick {
+  bool operator==(const Tick&) const = default;
+};
 
 struct Event {
   TimeMicros at = 0;
-  std::variant<DatasetCreated, DatasetDeleted, SweepSubmitted, SweepStopRequested,
+  std::variant<Configured, DatasetCreated, DatasetDeleted, SweepSubmitted, SweepStopRequested,
                TrialStopRequested, WorkerRegistered, WorkerLost, MemberReady, EpochReported,
                CheckpointSaved, MemberExited, Tick>
       body;
+  bool operator==(const Event&) const = default;
 };
 
 }  // namespace mead::core

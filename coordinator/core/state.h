@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 
 namespace mead::core {
 
+// kStopping: the attempt is being ended, because a stop was asked for or a member
+// failed; what comes next is decided when the last member is gone.
 enum class TrialState { kQueued, kStarting, kRunning, kStopping, kSucceeded, kFailed, kStopped };
 enum class SweepState { kRunning, kStopping, kSucceeded, kFailed, kStopped };
 enum class SlotState { kIdle, kReserved, kBusy, kDraining, kLost };
@@ -23,6 +26,7 @@ struct Dataset {
   std::string manifest_digest;
   uint64_t train_samples = 0;
   std::string encoded;
+  bool operator==(const Dataset&) const = default;
 };
 
 struct Slot {
@@ -30,6 +34,7 @@ struct Slot {
   // Whose slot it is unless idle or lost.
   TrialRef trial;
   int rank = 0;
+  bool operator==(const Slot&) const = default;
 };
 
 struct Worker {
@@ -41,13 +46,16 @@ struct Worker {
   Accelerator accelerator = Accelerator::kCpu;
   std::string device;
   bool lost = false;
+  TimeMicros lost_time = 0;
   std::vector<Slot> slots;
+  bool operator==(const Worker&) const = default;
 };
 
 struct Checkpoint {
   int epoch = 0;  // 0: none
   std::string digest;
   uint64_t size_bytes = 0;
+  bool operator==(const Checkpoint&) const = default;
 };
 
 // A rank's place in the gang of the current attempt.
@@ -55,8 +63,9 @@ struct GangMember {
   WorkerRef worker;
   int slot = 0;
   bool ready = false;
-  bool exited = false;
+  bool exited = false;  // or lost with its worker
   bool succeeded = false;
+  bool operator==(const GangMember&) const = default;
 };
 
 struct Trial {
@@ -72,6 +81,9 @@ struct Trial {
   // Requeued trials wait (backoff) until then.
   TimeMicros not_before = 0;
   int epochs_done = 0;
+  // The objective by epoch, finite values only. Epochs after the checkpoint that
+  // a restart goes on from are forgotten with the attempt that ran them.
+  std::map<int, double> objectives;
   bool has_best = false;
   double best_value = 0;
   int best_epoch = 0;
@@ -81,10 +93,17 @@ struct Trial {
   int user_error_retries = 0;
   int out_of_memory_retries = 0;
   int infrastructure_retries = 0;
+  // Infrastructure failures since the last finished epoch; sets the backoff.
+  int failures_in_a_row = 0;
+  bool stop_requested = false;
+  // What ended the last attempt that failed, and how it was put into words.
   FailureKind failure = FailureKind::kNone;
+  std::string failure_message;
+  // Why it waits, restarted or failed.
   std::string message;
   TimeMicros start_time = 0;
   TimeMicros end_time = 0;
+  bool operator==(const Trial&) const = default;
 };
 
 struct Sweep {
@@ -92,18 +111,16 @@ struct Sweep {
   std::string request_id;
   SweepSpec spec;
   SweepState state = SweepState::kRunning;
-  std::vector<std::string> trial_ids;
+  // Trials that the search will make in all; trial_ids has those made so far
+  // (they are made as `parallel` allows).
+  int total_trials = 0;
+  std::vector<std::string> trial_ids;  // by index
+  std::set<int> live_trials;           // indices of trials that have not ended
   TimeMicros create_time = 0;
   TimeMicros end_time = 0;
   std::string best_trial_id;
   std::string message;
-};
-
-// Tunables that belong to the state because Step() depends on them.
-struct Config {
-  TimeMicros start_timeout = 600'000'000;
-  TimeMicros first_backoff = 1'000'000;
-  TimeMicros max_backoff = 60'000'000;
+  bool operator==(const Sweep&) const = default;
 };
 
 struct ClusterState {
@@ -118,6 +135,7 @@ struct ClusterState {
   std::map<std::string, Trial> trials;
   // request id -> sweep id, so that a repeated submission finds its sweep.
   std::map<std::string, std::string> requests;
+  bool operator==(const ClusterState&) const = default;
 };
 
 }  // namespace mead::core

@@ -1,0 +1,27 @@
+// Unpacks a .zip, .tar, .tar.gz (and what else libarchive reads) of pictures.
+//
+// An archive is somebody else's: absolute names and names with ".." are refused, links and devices
+// are not made, no file is larger than kMaxImageFileBytes, and the disk is never filled.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/dataset/build.h"
+#include "common/dataset/manifest.h"
+
+namespace mead::dataset {
+
+// By its name.
+bool IsArchiveName(const std::string& path);
+
+// Unpacks into `folder` (made if missing). Returns the members that were left out, and why.
+// Progress counts the archive's bytes ("unpack").
+// Errors: INVALID_ARGUMENT (not an archive, damaged, encrypted, a member's name leaves the folder),
+// RESOURCE_EXHAUSTED (disk full), NOT_FOUND.
+[[nodiscard]] absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& archive,
+                                                                  const std::string& folder,
+                                                                  const Progress& progress);
+
+}  // namespace mead::dataset

@@ -1,0 +1,200 @@
+#include "common/dataset/build.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/dataset/archive.h"
+#include "common/dataset/pack.h"
+#include "common/dataset/scan.h"
+#include "common/dataset/split.h"
+#include "common/dataset/verify_image.h"
+#include "common/files.h"
+#include "common/near_names.h"
+#include "common/sha256.h"
+#include "common/status_util.h"
+
+namespace mead::dataset {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Removes the folder that an archive was unpacked into, whatever happens.
+class ScopedFolder {
+ public:
+  explicit ScopedFolder(fs::path path) : path_(std::move(path)) { Remove(); }
+  ~ScopedFolder() { Remove(); }
+  ScopedFolder(const ScopedFolder&) = delete;
+  ScopedFolder& operator=(const ScopedFolder&) = delete;
+  std::string path() const { return path_.string(); }
+
+ private:
+  void Remove() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  fs::path path_;
+};
+
+absl::Status CheckOptions(const BuildOptions& options) {
+  if (options.name.empty()) return absl::InvalidArgumentError("a data set needs a name");
+  if (!(options.val_fraction > 0 && options.val_fraction < 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("val_fraction is ", options.val_fraction,
+                     ": expected a share between 0 and 1, such as 0.2"));
+  }
+  std::error_code error;
+  const fs::path path(options.path);
+  if (fs::exists(path, error)) return absl::OkStatus();
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return ErrnoStatus(error.value(), absl::StrCat("cannot open ", options.path));
+  }
+  // Names near the first part of the path that is missing.
+  fs::path there = fs::absolute(path).lexically_normal();
+  if (!there.has_filename()) there = there.parent_path();
+  while (there.has_relative_path() && !fs::exists(there.parent_path(), error)) {
+    there = there.parent_path();
+  }
+  std::vector<std::string> siblings;
+  for (fs::directory_iterator it(there.parent_path(), error), end; !error && it != end;
+       it.increment(error)) {
+    siblings.push_back(it->path().filename().string());
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "no such folder or archive: ", options.path, " ('", there.filename().string(), "' is not in ",
+      there.parent_path().string(), ")", DidYouMean(there.filename().string(), siblings)));
+}
+
+// Every class needs pictures to train on, and there must be some to evaluate.
+absl::Status CheckUsable(const Manifest& manifest, const std::vector<std::string>& reasons) {
+  const std::vector<uint64_t> train = manifest.ClassCounts(Split::kTrain);
+  for (size_t c = 0; c < train.size(); ++c) {
+    if (train[c] > 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the class '", manifest.classes[c], "' has no usable pictures to train on",
+                     reasons[c].empty() ? "" : absl::StrCat(" (", reasons[c], ")"),
+                     ": put good JPEG or PNG files into its folder, or remove it"));
+  }
+  if (manifest.Count(Split::kVal) == 0) {
+    return absl::InvalidArgumentError(
+        manifest.split_method == "given"
+            ? "the evaluation folders have no usable pictures: put good JPEG or PNG files into them"
+            : "no pictures left to evaluate on: every class needs at least two different pictures");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
+  MEAD_RETURN_IF_ERROR(CheckOptions(options));
+  MEAD_RETURN_IF_ERROR(MakeDirs(options.out_dir));
+  Manifest manifest;
+  manifest.name = options.name;
+  manifest.seed = options.seed;
+
+  const ScopedFolder unpacked(fs::path(options.out_dir) / "unpacked");
+  std::string folder = options.path;
+  if (!fs::is_directory(options.path)) {
+    if (!IsArchiveName(options.path)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(options.path,
+                       " is neither a folder nor an archive: expected a folder with one folder of ",
+                       "pictures per class, or a .zip or .tar.gz of it"));
+    }
+    folder = unpacked.path();
+    MEAD_ASSIGN_OR_RETURN(manifest.quarantined, Unpack(options.path, folder, options.progress));
+  }
+  absl::StatusOr<Found> scanned = ScanFolder(folder, options.progress);
+  if (!scanned.ok()) {
+    return folder == options.path ? scanned.status()
+                                  : Annotate(scanned.status(), absl::StrCat("in ", options.path));
+  }
+  const Found& found = *scanned;
+  manifest.classes = found.classes;
+  manifest.split_method = found.split_given ? "given" : "stratified";
+  manifest.val_fraction = found.split_given ? 0 : options.val_fraction;
+  manifest.quarantined.insert(manifest.quarantined.end(), found.quarantined.begin(),
+                              found.quarantined.end());
+
+  std::vector<std::string> paths;
+  for (const FoundFile& file : found.files) paths.push_back(found.root + "/" + file.key);
+  const std::vector<absl::StatusOr<CheckedImage>> checked =
+      CheckImageFiles(paths, options.threads, options.progress);
+
+  struct Picture {
+    Sample sample;
+    PackItem item;
+    uint64_t order = 0;
+  };
+  std::vector<Picture> pictures;
+  std::vector<SplitItem> split_items;
+  std::vector<std::string> reasons(found.classes.size());  // the first quarantined file of each
+  for (size_t i = 0; i < found.files.size(); ++i) {
+    const FoundFile& file = found.files[i];
+    if (!checked[i].ok()) {
+      const std::string reason(checked[i].status().message());
+      manifest.quarantined.push_back({file.key, reason});
+      if (reasons[file.class_id].empty()) {
+        reasons[file.class_id] = absl::StrCat("for one, ", file.key, ": ", reason);
+      }
+      continue;
+    }
+    Picture picture;
+    picture.sample = {.key = file.key,
+                      .class_id = file.class_id,
+                      .split = file.split.value_or(Split::kTrain),
+                      .size = checked[i]->bytes,
+                      .digest = checked[i]->digest,
+                      .width = static_cast<uint32_t>(checked[i]->info.width),
+                      .height = static_cast<uint32_t>(checked[i]->info.height)};
+    picture.item = {.path = paths[i], .format = checked[i]->info.format};
+    picture.order = SeededOrder(checked[i]->digest, options.seed);
+    split_items.push_back({.class_id = file.class_id, .digest = checked[i]->digest});
+    pictures.push_back(std::move(picture));
+  }
+  if (!found.split_given) {
+    const std::vector<Split> splits =
+        StratifiedSplit(split_items, options.val_fraction, options.seed);
+    for (size_t i = 0; i < pictures.size(); ++i) pictures[i].sample.split = splits[i];
+  }
+  std::sort(manifest.quarantined.begin(), manifest.quarantined.end(),
+            [](const QuarantinedFile& a, const QuarantinedFile& b) {
+              return std::tie(a.path, a.reason) < std::tie(b.path, b.reason);
+            });
+
+  // Train before val; within a split the classes mixed, so that every shard is a fair sample.
+  std::sort(pictures.begin(), pictures.end(), [](const Picture& a, const Picture& b) {
+    return std::tie(a.sample.split, a.order, a.sample.key) <
+           std::tie(b.sample.split, b.order, b.sample.key);
+  });
+  std::vector<PackItem> items;
+  for (Picture& picture : pictures) {
+    manifest.samples.push_back(std::move(picture.sample));
+    items.push_back(std::move(picture.item));
+  }
+  MEAD_RETURN_IF_ERROR(CheckUsable(manifest, reasons));
+  MEAD_RETURN_IF_ERROR(
+      Pack(items, options.out_dir, options.shard_bytes, options.progress, manifest));
+  MEAD_RETURN_IF_ERROR(
+      WriteFileAtomically(fs::path(options.out_dir) / kManifestFileName, manifest.ToJson()));
+  return manifest;
+}
+
+absl::Status VerifyBuild(const Manifest& manifest, const std::string& dir) {
+  std::vector<std::string> damaged;
+  for (size_t i = 0; i < manifest.shards.size(); ++i) {
+    const std::string name = ShardFileName(manifest, i);
+    MEAD_ASSIGN_OR_RETURN(const std::string digest, DigestOfFile(fs::path(dir) / name));
+    if (digest != manifest.shards[i].digest) damaged.push_back(name);
+  }
+  if (damaged.empty()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("damaged shards in ", dir, ": ",
+                                          absl::StrJoin(damaged, ", "), ": build them again"));
+}
+
+}  // namespace mead::dataset

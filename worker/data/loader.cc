@@ -1,0 +1,261 @@
+#include "worker/data/loader.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <opencv2/core/utility.hpp>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/dataset/image.h"
+#include "common/status_util.h"
+#include "worker/data/pixel_cache.h"
+#include "worker/data/shard_reader.h"
+
+namespace mead::data {
+namespace {
+
+using dataset::Split;
+
+absl::Status CheckOptions(const LoaderOptions& o) {
+  const auto invalid = [](const std::string& what) { return absl::InvalidArgumentError(what); };
+  if (o.manifest == nullptr) return invalid("the loader needs a manifest");
+  if (o.image_size < 16 || o.image_size > 2048) {
+    return invalid(absl::StrCat("image_size is ", o.image_size, ": expected 16 to 2048"));
+  }
+  if (o.threads < 1 || o.threads > 256) {
+    return invalid(absl::StrCat("loader threads are ", o.threads, ": expected 1 to 256"));
+  }
+  if (o.queue_batches < 1) return invalid("queue_batches is 0: expected at least 1");
+  const AugmentOptions& a = o.augment;
+  if (!(a.rotate >= 0 && a.rotate <= 180)) {
+    return invalid(absl::StrCat("augment.rotate is ", a.rotate, ": expected 0 to 180 degrees"));
+  }
+  if (!(a.crop_lo > 0 && a.crop_lo <= a.crop_hi && a.crop_hi <= 1)) {
+    return invalid(absl::StrCat("augment.crop_scale is [", a.crop_lo, ", ", a.crop_hi,
+                                "]: expected 0 < low <= high <= 1"));
+  }
+  if (!(a.lighting >= 0 && a.lighting <= 1)) {
+    return invalid(absl::StrCat("augment.lighting is ", a.lighting, ": expected 0 to 1"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+class Loader::Impl {
+ public:
+  Impl(const LoaderOptions& options, ShardReader reader)
+      : options_(options),
+        samples_(options.manifest->SamplesOf(options.split)),
+        augments_(options.split == Split::kTrain && options.augment_train),
+        decode_side_(augments_ ? DecodeSideFor(options.augment, options.image_size)
+                               : options.image_size),
+        picture_bytes_(size_t{3} * static_cast<size_t>(options.image_size) *
+                       static_cast<size_t>(options.image_size)),
+        reader_(std::move(reader)),
+        cache_(samples_.size(), options.cache_bytes) {
+    for (int i = 0; i < options.threads; ++i) {
+      workers_.emplace_back([this] { Work(); });
+    }
+  }
+
+  // The workers, declared last, are joined after this, each at the end of its picture.
+  ~Impl() {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+
+  absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps);
+  absl::StatusOr<Batch> Next();
+  uint64_t num_samples() const { return samples_.size(); }
+
+ private:
+  // A batch in work. Workers fill disjoint parts of its pixels without the lock; the counters and
+  // the status are guarded by mutex_.
+  struct Slot {
+    uint64_t epoch = 0;
+    Batch batch;
+    size_t claimed = 0;           // pictures given to workers
+    size_t finished = 0;          // pictures done, well or not
+    size_t failed_at = SIZE_MAX;  // the lowest place that failed, so that the error is reproducible
+    absl::Status status;
+
+    size_t size() const { return batch.indices.size(); }
+  };
+
+  bool CanClaim() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return filling_ != nullptr && filling_->claimed < filling_->size();
+  }
+  bool CanOpen() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !opening_ && next_step_ < steps_.size() && window_.size() < options_.queue_batches;
+  }
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || CanClaim() || CanOpen();
+  }
+  bool FrontIsReady() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !window_.empty() && window_.front()->finished == window_.front()->size();
+  }
+
+  void Work();
+  void OpenNextStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status MakePicture(Slot& slot, size_t place, dataset::ImageDecoder& decoder,
+                           std::vector<uint8_t>& file);
+
+  // Constant after construction.
+  const LoaderOptions options_;
+  const std::vector<uint32_t> samples_;  // of the split, into manifest->samples
+  const bool augments_;
+  const int decode_side_;
+  const size_t picture_bytes_;
+  const ShardReader reader_;
+  PixelCache cache_;
+
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // counts StartEpoch calls
+  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::vector<uint64_t>> steps_ ABSL_GUARDED_BY(mutex_);
+  size_t next_step_ ABSL_GUARDED_BY(mutex_) = 0;  // the next to open
+  size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;      // by the consumer
+  bool opening_ ABSL_GUARDED_BY(mutex_) = false;  // a worker is allocating the next slot
+  std::deque<std::shared_ptr<Slot>> window_ ABSL_GUARDED_BY(mutex_);  // in step order
+  std::shared_ptr<Slot> filling_ ABSL_GUARDED_BY(mutex_);             // the last of window_
+
+  std::vector<std::jthread> workers_;
+};
+
+absl::Status Loader::Impl::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps) {
+  for (const std::vector<uint64_t>& step : steps) {
+    for (uint64_t index : step) {
+      if (index < samples_.size()) continue;
+      return absl::OutOfRangeError(
+          absl::StrCat("sample ", index, " of a ", std::string(dataset::SplitName(options_.split)),
+                       " split of ", samples_.size(), ": the plan was made for another data set"));
+    }
+  }
+  const absl::MutexLock lock(&mutex_);
+  started_ = true;
+  ++generation_;
+  epoch_ = epoch;
+  steps_ = std::move(steps);
+  next_step_ = 0;
+  taken_ = 0;
+  window_.clear();
+  filling_.reset();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Batch> Loader::Impl::Next() {
+  const absl::MutexLock lock(&mutex_);
+  if (!started_) return absl::FailedPreconditionError("no epoch was started: call StartEpoch");
+  if (taken_ == steps_.size()) {
+    return absl::OutOfRangeError(absl::StrCat("the epoch has only ", steps_.size(), " steps"));
+  }
+  mutex_.Await(absl::Condition(this, &Impl::FrontIsReady));
+  const std::shared_ptr<Slot> slot = window_.front();
+  window_.pop_front();
+  ++taken_;
+  if (!slot->status.ok()) return slot->status;
+  return std::move(slot->batch);
+}
+
+// Leaves the lock while it allocates, which for a batch of large pictures takes a while.
+void Loader::Impl::OpenNextStep() {
+  opening_ = true;
+  const uint64_t generation = generation_;
+  auto slot = std::make_shared<Slot>();
+  slot->epoch = epoch_;
+  slot->batch.indices = std::move(steps_[next_step_++]);
+  mutex_.Unlock();
+  slot->batch.size = static_cast<int>(slot->size());
+  slot->batch.labels.resize(slot->size());
+  slot->batch.pixels.resize(slot->size() * picture_bytes_);
+  mutex_.Lock();
+  opening_ = false;
+  if (generation != generation_) return;  // another epoch was started meanwhile
+  filling_ = slot;
+  window_.push_back(std::move(slot));
+}
+
+void Loader::Impl::Work() {
+  dataset::ImageDecoder decoder;
+  std::vector<uint8_t> file;
+  const absl::MutexLock lock(&mutex_);
+  for (;;) {
+    mutex_.Await(absl::Condition(this, &Impl::HasWork));
+    if (stopping_) return;
+    if (!CanClaim()) {
+      OpenNextStep();
+      continue;
+    }
+    const std::shared_ptr<Slot> slot = filling_;
+    const size_t place = slot->claimed++;
+    mutex_.Unlock();
+    absl::Status status = MakePicture(*slot, place, decoder, file);
+    mutex_.Lock();
+    if (!status.ok() && place < slot->failed_at) {
+      slot->failed_at = place;
+      slot->status = std::move(status);
+    }
+    ++slot->finished;
+  }
+}
+
+absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageDecoder& decoder,
+                                       std::vector<uint8_t>& file) {
+  const uint64_t index = slot.batch.indices[place];
+  const dataset::Sample& sample = options_.manifest->samples[samples_[index]];
+  uint8_t* const out = slot.batch.pixels.data() + place * picture_bytes_;
+  slot.batch.labels[place] = static_cast<int32_t>(sample.class_id);
+  try {
+    std::shared_ptr<const dataset::Image> image = cache_.Find(index);
+    if (image == nullptr) {
+      MEAD_RETURN_IF_ERROR(reader_.Read(sample, file));
+      absl::StatusOr<dataset::Image> decoded = decoder.Decode(file, decode_side_);
+      if (!decoded.ok()) {
+        return absl::DataLossError(absl::StrCat(reader_.Describe(sample),
+                                                " cannot be decoded: ", decoded.status().message(),
+                                                ": fetch the shard again"));
+      }
+      image = std::make_shared<const dataset::Image>(*std::move(decoded));
+      cache_.Insert(index, image);
+    }
+    if (augments_) {
+      AugmentInto(*image, options_.augment, options_.image_size, options_.seed, slot.epoch, index,
+                  out);
+    } else {
+      ResizeCentreCropInto(*image, options_.image_size, out);
+    }
+  } catch (const std::exception& error) {  // OpenCV's, and no memory
+    return absl::InternalError(absl::StrCat(reader_.Describe(sample), ": ", error.what()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(const LoaderOptions& options) {
+  MEAD_RETURN_IF_ERROR(CheckOptions(options));
+  MEAD_ASSIGN_OR_RETURN(ShardReader reader,
+                        ShardReader::Open(*options.manifest, options.shard_paths, options.split));
+  // The loader's threads are all the parallelism; OpenCV's own pool would only get in their way.
+  cv::setNumThreads(1);
+  return std::unique_ptr<Loader>(new Loader(std::make_unique<Impl>(options, std::move(reader))));
+}
+
+Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Loader::~Loader() = default;
+
+absl::Status Loader::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps) {
+  return impl_->StartEpoch(epoch, std::move(steps));
+}
+
+absl::StatusOr<Batch> Loader::Next() { return impl_->Next(); }
+
+uint64_t Loader::num_samples() const { return impl_->num_samples(); }
+
+}  // namespace mead::data
