@@ -34,6 +34,9 @@ if(MEAD_CUDA)
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_RUNTIME_LIBRARY None)
   enable_language(CUDA)
+  # CMake 3.25 knows no C++20 flag of nvcc.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=gnu++20)
 endif()
 
 add_library(mead_torch INTERFACE)

@@ -1,0 +1,32 @@
+// A trial's whole training state in one safetensors file.
+//
+// Format: the model's tensors under torchvision's names (so the file is also a
+//         weights file), the optimizer's under "optimizer.", and __metadata__:
+//         mead.checkpoint (format version), model, num_classes, optimizer, epoch,
+//         global_step, steps_per_epoch, seed.
+// The schedule is a function of the step and the augmentation of (seed, epoch,
+// sample), so nothing else is needed to go on exactly.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/train/config.h"
+#include "worker/train/optimizer.h"
+#include "worker/train/resnet.h"
+#include "worker/train/session.h"
+
+namespace mead::train {
+
+inline constexpr const char* kOptimizerPrefix = "optimizer.";
+
+// Errors: kInternal (disk), naming the path; the old file then stays.
+void WriteCheckpoint(const std::string& path, const TrainOptions& options, const ResNet& model,
+                     const Optimizer& optimizer, const ResumePoint& point);
+
+// Errors: kUserError (no checkpoint, or one of other settings; says which); the
+//   model may then hold a part.
+ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options, ResNet& model,
+                           Optimizer& optimizer);
+
+}  // namespace mead::train

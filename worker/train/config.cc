@@ -1,0 +1,91 @@
+#include "worker/train/config.h"
+
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "worker/train/errors.h"
+
+namespace mead::train {
+namespace {
+
+template <typename T, size_t N>
+T FromName(std::string_view what, std::string_view name,
+           const std::array<std::pair<std::string_view, T>, N>& table) {
+  std::string known;
+  for (const auto& [candidate, value] : table) {
+    if (candidate == name) return value;
+    known += (known.empty() ? "" : ", ") + std::string(candidate);
+  }
+  throw TrainError(ErrorKind::kUserError, std::string(what) + " '" + std::string(name) +
+                                              "' is not known; expected one of: " + known);
+}
+
+bool InRange(double value, double low, double high) { return value >= low && value <= high; }
+
+}  // namespace
+
+ScheduleKind ScheduleFromName(std::string_view name) {
+  return FromName<ScheduleKind, 3>("schedule", name,
+                                   {{{"one_cycle", ScheduleKind::kOneCycle},
+                                     {"cosine", ScheduleKind::kCosine},
+                                     {"constant", ScheduleKind::kConstant}}});
+}
+
+OptimizerKind OptimizerFromName(std::string_view name) {
+  return FromName<OptimizerKind, 2>(
+      "optimizer", name, {{{"sgd", OptimizerKind::kSgd}, {"adamw", OptimizerKind::kAdamW}}});
+}
+
+Precision PrecisionFromName(std::string_view name) {
+  return FromName<Precision, 2>("precision", name,
+                                {{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}});
+}
+
+void Validate(const TrainOptions& options) {
+  std::string problems;
+  auto check = [&](bool ok, const std::string& problem) {
+    if (!ok) problems += (problems.empty() ? "" : "; ") + problem;
+  };
+  check(options.num_classes >= 2,
+        "num_classes is " + std::to_string(options.num_classes) + " and must be at least 2");
+  check(options.image_size >= 32 && options.image_size <= 4096,
+        "image_size is " + std::to_string(options.image_size) + " and must be 32 to 4096");
+  check(options.batch_size >= 1,
+        "batch_size is " + std::to_string(options.batch_size) + " and must be at least 1");
+  check(options.steps_per_epoch >= 1, "steps_per_epoch is " +
+                                          std::to_string(options.steps_per_epoch) +
+                                          " and must be at least 1");
+  check(options.epochs >= 1,
+        "epochs is " + std::to_string(options.epochs) + " and must be at least 1");
+  if (!options.phases.empty()) {
+    const int sum =
+        std::accumulate(options.phases.begin(), options.phases.end(), 0,
+                        [](int total, const Phase& phase) { return total + phase.epochs; });
+    check(sum == options.epochs, "the phases have " + std::to_string(sum) +
+                                     " epochs together and epochs is " +
+                                     std::to_string(options.epochs));
+    for (const Phase& phase : options.phases) {
+      check(phase.epochs >= 1, "every phase needs at least 1 epoch");
+      check(InRange(phase.body_lr_scale, 0, 1e6) && InRange(phase.head_lr_scale, 0, 1e6),
+            "lr_scale must be finite and not negative");
+    }
+  }
+  const OptimizerOptions& optimizer = options.optimizer;
+  check(optimizer.lr > 0 && std::isfinite(optimizer.lr),
+        "optimizer.lr is " + std::to_string(optimizer.lr) + " and must be positive");
+  check(InRange(optimizer.weight_decay, 0, 1e6), "optimizer.weight_decay must not be negative");
+  check(InRange(optimizer.momentum, 0, 1) && optimizer.momentum < 1,
+        "optimizer.momentum must be in [0, 1)");
+  check(InRange(optimizer.beta1, 0, 1) && optimizer.beta1 < 1 &&
+            InRange(optimizer.beta2, 0, 1) && optimizer.beta2 < 1,
+        "optimizer.beta1 and beta2 must be in [0, 1)");
+  check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");
+  check(options.threads >= 1,
+        "threads is " + std::to_string(options.threads) + " and must be at least 1");
+  check(options.bucket_bytes >= 1, "bucket_bytes must be positive");
+  if (!problems.empty()) throw TrainError(ErrorKind::kUserError, problems);
+}
+
+}  // namespace mead::train

@@ -1,0 +1,16 @@
+// Collectives over TCP with Gloo: ranks without GPUs.
+#pragma once
+
+#include <memory>
+
+#include "worker/train/communicator.h"
+
+namespace mead::train {
+
+// Connects to every other rank; all ranks call it. A peer's closed connection
+// fails the collectives under way at once.
+// Errors: kPeerLost, kUserError (the host is no address of this machine).
+std::shared_ptr<Communicator> MakeGlooCommunicator(const CommunicatorOptions& options,
+                                                   std::shared_ptr<RendezvousStore> store);
+
+}  // namespace mead::train

@@ -1,0 +1,158 @@
+#include "worker/train/resnet.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <array>
+#include <cmath>
+#include <string_view>
+
+namespace mead::train {
+namespace {
+
+struct Architecture {
+  std::string_view name;
+  bool bottleneck;
+  std::array<int, 4> blocks;  // per stage
+};
+
+constexpr std::array<Architecture, 5> kArchitectures = {{{"resnet18", false, {2, 2, 2, 2}},
+                                                         {"resnet34", false, {3, 4, 6, 3}},
+                                                         {"resnet50", true, {3, 4, 6, 3}},
+                                                         {"resnet101", true, {3, 4, 23, 3}},
+                                                         {"resnet152", true, {3, 8, 36, 3}}}};
+
+const Architecture& FindArchitecture(const std::string& name) {
+  std::string known;
+  for (const Architecture& architecture : kArchitectures) {
+    if (architecture.name == name) return architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+  }
+  throw TrainError(ErrorKind::kUserError,
+                   "model '" + name + "' is not known; expected one of: " + known);
+}
+
+}  // namespace
+
+// Makes and registers tensors. Random values come from the CPU generator, so
+// that the device does not change them.
+struct ResNet::Builder {
+  ResNet& net;
+  at::Device device;
+  at::Generator generator;
+
+  at::Tensor Parameter(const std::string& name, at::Tensor value) {
+    const auto format =
+        value.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+    value = value.to(device).contiguous(format);
+    value.set_requires_grad(true);
+    net.parameters_.push_back({name, value});
+    return value;
+  }
+
+  at::Tensor Buffer(const std::string& name, const at::Tensor& value) {
+    net.buffers_.push_back({name, value.to(device)});
+    return net.buffers_.back().tensor;
+  }
+
+  ConvNorm Layer(const std::string& conv, const std::string& norm, int64_t in, int64_t out,
+                 int64_t kernel, int64_t stride) {
+    ConvNorm layer;
+    layer.stride = stride;
+    layer.padding = kernel / 2;
+    // Kaiming normal, fan_out, for ReLU.
+    const double deviation = std::sqrt(2.0 / static_cast<double>(out * kernel * kernel));
+    layer.weight = Parameter(conv + ".weight",
+                             at::empty({out, in, kernel, kernel}).normal_(0, deviation, generator));
+    layer.gamma = Parameter(norm + ".weight", at::ones({out}));
+    layer.beta = Parameter(norm + ".bias", at::zeros({out}));
+    layer.mean = Buffer(norm + ".running_mean", at::zeros({out}));
+    layer.var = Buffer(norm + ".running_var", at::ones({out}));
+    net.batches_tracked_.push_back(
+        Buffer(norm + ".num_batches_tracked", at::zeros({}, at::kLong)));
+    return layer;
+  }
+
+  Block MakeBlock(const std::string& name, bool bottleneck, int64_t in, int64_t width,
+                  int64_t stride) {
+    Block block;
+    auto layer = [&](int index, int64_t from, int64_t to, int64_t kernel, int64_t step) {
+      const std::string number = std::to_string(index);
+      block.layers.push_back(
+          Layer(name + ".conv" + number, name + ".bn" + number, from, to, kernel, step));
+    };
+    const int64_t out = bottleneck ? 4 * width : width;
+    if (bottleneck) {
+      layer(1, in, width, 1, 1);
+      layer(2, width, width, 3, stride);
+      layer(3, width, out, 1, 1);
+    } else {
+      layer(1, in, width, 3, stride);
+      layer(2, width, width, 3, 1);
+    }
+    if (stride != 1 || in != out) {
+      block.downsample = Layer(name + ".downsample.0", name + ".downsample.1", in, out, 1, stride);
+    }
+    return block;
+  }
+};
+
+ResNet::ResNet(const Options& options) {
+  const Architecture& architecture = FindArchitecture(options.model);
+  Builder build{*this, options.device, at::detail::createCPUGenerator(options.seed)};
+  stem_ = build.Layer("conv1", "bn1", 3, 64, 7, 2);
+  int64_t in = 64;
+  for (int stage = 0; stage < 4; ++stage) {
+    const int64_t width = int64_t{64} << stage;
+    for (int i = 0; i < architecture.blocks[static_cast<size_t>(stage)]; ++i) {
+      const std::string name = "layer" + std::to_string(stage + 1) + "." + std::to_string(i);
+      const int64_t stride = stage > 0 && i == 0 ? 2 : 1;
+      blocks_.push_back(build.MakeBlock(name, architecture.bottleneck, in, width, stride));
+      in = architecture.bottleneck ? 4 * width : width;
+    }
+  }
+  // torch.nn.Linear's initialisation.
+  const double bound = 1 / std::sqrt(static_cast<double>(in));
+  fc_weight_ = build.Parameter(
+      "fc.weight", at::empty({options.num_classes, in}).uniform_(-bound, bound, build.generator));
+  fc_bias_ = build.Parameter(
+      "fc.bias", at::empty({options.num_classes}).uniform_(-bound, bound, build.generator));
+}
+
+int64_t ResNet::parameter_count() const {
+  int64_t count = 0;
+  for (const NamedTensor& parameter : parameters_) count += parameter.tensor.numel();
+  return count;
+}
+
+at::Tensor ResNet::Apply(const ConvNorm& layer, const at::Tensor& x, bool batch_statistics) {
+  constexpr double kMomentum = 0.1;
+  constexpr double kEpsilon = 1e-5;
+  const at::Tensor y = at::conv2d(x, layer.weight, /*bias=*/{}, {layer.stride, layer.stride},
+                                  {layer.padding, layer.padding});
+  return at::batch_norm(y, layer.gamma, layer.beta, layer.mean, layer.var, batch_statistics,
+                        kMomentum, kEpsilon, /*cudnn_enabled=*/true);
+}
+
+at::Tensor ResNet::Apply(const Block& block, const at::Tensor& x, bool batch_statistics) {
+  at::Tensor y = x;
+  for (size_t i = 0; i < block.layers.size(); ++i) {
+    y = Apply(block.layers[i], y, batch_statistics);
+    if (i + 1 < block.layers.size()) y = y.relu_();
+  }
+  y += block.downsample ? Apply(*block.downsample, x, batch_statistics) : x;
+  return y.relu_();
+}
+
+at::Tensor ResNet::Forward(const at::Tensor& images, bool batch_statistics) {
+  at::Tensor x = Apply(stem_, images, batch_statistics).relu_();        // [N, 64, H/2, W/2]
+  x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});                        // [N, 64, H/4, W/4]
+  for (const Block& block : blocks_) x = Apply(block, x, batch_statistics);
+  x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);                    // [N, features]
+  if (batch_statistics) {
+    at::NoGradGuard no_grad;
+    at::_foreach_add_(batches_tracked_, 1);
+  }
+  return at::linear(x, fc_weight_, fc_bias_);                           // [N, classes]
+}
+
+}  // namespace mead::train

@@ -1,0 +1,79 @@
+// The safetensors file format: reading with strict validation, writing safely.
+//
+// Format: 8 bytes little-endian header length, a JSON header {"name": {"dtype",
+//         "shape", "data_offsets": [begin, end]}, "__metadata__": {text: text}},
+//         then the tensors' bytes. Tensors cover the data without gap or overlap.
+// Source: huggingface/safetensors, README "Format".
+// Errors: TrainError naming the file and the byte offset of what is wrong;
+//         kUserError for a bad file, kInternal for a disk that does not write.
+// Thread: a SafetensorsFile may be read from one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mead::train {
+
+enum class DType { kBool, kU8, kI8, kI16, kU16, kF16, kBF16, kI32, kU32, kF32, kF64, kI64, kU64 };
+
+int64_t DTypeBytes(DType dtype);
+const char* DTypeName(DType dtype);  // "F32", as in the header
+
+// "[64, 3, 7, 7]"
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+struct TensorInfo {
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  int64_t begin = 0;  // bytes from the start of the file
+  int64_t bytes = 0;
+};
+
+class SafetensorsFile {
+ public:
+  static SafetensorsFile Open(const std::string& path);
+  SafetensorsFile(SafetensorsFile&& other) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) = delete;
+  ~SafetensorsFile();
+
+  const std::string& path() const { return path_; }
+  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  // Reads a tensor's bytes; destination has room for info.bytes.
+  void Read(const TensorInfo& info, void* destination) const;
+
+ private:
+  SafetensorsFile(std::string path, int descriptor);
+
+  std::string path_;
+  int descriptor_ = -1;
+  std::map<std::string, TensorInfo> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// A tensor to write; the data is borrowed and dense, in row-major order.
+struct TensorData {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  const void* data = nullptr;
+};
+
+// Writes to a file beside `path`, syncs it, renames it to `path` and syncs the
+// folder: `path` holds the old content or all of the new one, never a part.
+void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
+                      const std::map<std::string, std::string>& metadata);
+
+// Parses a header (exposed for tests and fuzzing). data_start and file_bytes
+// place and bound the offsets; path is for messages.
+struct SafetensorsHeader {
+  std::map<std::string, TensorInfo> tensors;
+  std::map<std::string, std::string> metadata;
+};
+SafetensorsHeader ParseSafetensorsHeader(std::string_view json, int64_t data_start,
+                                         int64_t file_bytes, const std::string& path);
+
+}  // namespace mead::train

@@ -1,0 +1,103 @@
+#include "worker/train/weights.h"
+
+#include <algorithm>
+#include <set>
+
+namespace mead::train {
+namespace {
+
+at::ScalarType ScalarTypeOf(DType dtype, const std::string& path) {
+  switch (dtype) {
+    case DType::kBool:
+      return at::kBool;
+    case DType::kU8:
+      return at::kByte;
+    case DType::kI8:
+      return at::kChar;
+    case DType::kI16:
+      return at::kShort;
+    case DType::kI32:
+      return at::kInt;
+    case DType::kI64:
+      return at::kLong;
+    case DType::kF16:
+      return at::kHalf;
+    case DType::kBF16:
+      return at::kBFloat16;
+    case DType::kF32:
+      return at::kFloat;
+    case DType::kF64:
+      return at::kDouble;
+    case DType::kU16:
+    case DType::kU32:
+    case DType::kU64:
+      break;
+  }
+  throw TrainError(ErrorKind::kUserError,
+                   path + ": tensors of dtype " + DTypeName(dtype) + " are not supported");
+}
+
+std::string Listed(const char* what, const std::vector<std::string>& names) {
+  if (names.empty()) return "";
+  constexpr size_t kShown = 4;
+  std::string text = "; " + std::to_string(names.size()) + " " + what + ": ";
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
+  return text + (names.size() > kShown ? ", ..." : "");
+}
+
+}  // namespace
+
+std::string WeightsReport::Summary() const {
+  return std::to_string(loaded.size()) + " tensors loaded" + Listed("missing", missing) +
+         Listed("of another shape", mismatched) + Listed("unexpected", unexpected);
+}
+
+at::Tensor ReadTensor(const SafetensorsFile& file, const TensorInfo& info) {
+  at::Tensor tensor = at::empty(info.shape, at::dtype(ScalarTypeOf(info.dtype, file.path())));
+  file.Read(info, tensor.data_ptr());
+  return tensor;
+}
+
+WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
+                           const std::vector<std::string>& ignored_prefixes) {
+  at::NoGradGuard no_grad;
+  WeightsReport report;
+  std::set<std::string> known;
+  for (const NamedTensor& target : tensors) {
+    known.insert(target.name);
+    const auto found = file.tensors().find(target.name);
+    if (found == file.tensors().end()) {
+      // Files older than this counter lack it, and nothing here reads it.
+      if (!target.name.ends_with("num_batches_tracked")) report.missing.push_back(target.name);
+      continue;
+    }
+    if (found->second.shape != target.tensor.sizes().vec()) {
+      report.mismatched.push_back(target.name + ": file " + ShapeText(found->second.shape) +
+                                  ", model " + ShapeText(target.tensor.sizes().vec()));
+      continue;
+    }
+    target.tensor.copy_(ReadTensor(file, found->second));
+    report.loaded.push_back(target.name);
+  }
+  for (const auto& [name, info] : file.tensors()) {
+    const bool ignored = std::any_of(ignored_prefixes.begin(), ignored_prefixes.end(),
+                                     [&](const std::string& p) { return name.starts_with(p); });
+    if (!ignored && !known.contains(name)) report.unexpected.push_back(name);
+  }
+  return report;
+}
+
+void AppendForWriting(const std::vector<NamedTensor>& tensors, const std::string& prefix,
+                      std::vector<TensorData>& out, std::vector<at::Tensor>& kept) {
+  for (const NamedTensor& named : tensors) {
+    const at::Tensor dense =
+        named.tensor.detach().to(at::kCPU).contiguous(at::MemoryFormat::Contiguous);
+    kept.push_back(dense);
+    out.push_back({.name = prefix + named.name,
+                   .dtype = dense.scalar_type() == at::kLong ? DType::kI64 : DType::kF32,
+                   .shape = dense.sizes().vec(),
+                   .data = dense.data_ptr()});
+  }
+}
+
+}  // namespace mead::train

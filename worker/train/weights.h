@@ -1,0 +1,27 @@
+// Between safetensors files and the model's tensors.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/train/safetensors.h"
+#include "worker/train/session.h"
+#include "worker/train/tensors.h"
+
+namespace mead::train {
+
+// A tensor of the file on the CPU, dense row-major.
+// Errors: kUserError (a dtype that no model tensor has).
+at::Tensor ReadTensor(const SafetensorsFile& file, const TensorInfo& info);
+
+// Copies into each of `tensors` the file's tensor of that name, converted to its
+// dtype, where the shapes agree; the others keep their values. Tensors of the
+// file whose name begins with one of `ignored_prefixes` are not unexpected.
+WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
+                           const std::vector<std::string>& ignored_prefixes);
+
+// Collects tensors for WriteSafetensors as dense CPU copies; `kept` owns them.
+void AppendForWriting(const std::vector<NamedTensor>& tensors, const std::string& prefix,
+                      std::vector<TensorData>& out, std::vector<at::Tensor>& kept);
+
+}  // namespace mead::train
