@@ -78,7 +78,7 @@ struct Trial {
   std::vector<GangMember> gang;  // by rank; empty unless an attempt holds slots
   std::string rendezvous;
   TimeMicros start_deadline = 0;  // 0: none
-  // Requeued trials wait (backoff) until then.
+  // A restart waits (backoff) until then; 0: it need not.
   TimeMicros not_before = 0;
   int epochs_done = 0;
   // The objective by epoch, finite values only. Epochs after the checkpoint that
@@ -127,6 +127,9 @@ struct ClusterState {
   Config config;
   uint64_t next_incarnation = 1;
   TimeMicros last_event_time = 0;
+  // Not later than the earliest start_deadline or future not_before; 0: none. May
+  // be early, as clearing a deadline leaves it.
+  TimeMicros next_deadline = 0;
   std::map<std::string, Dataset> datasets;
   std::map<std::string, Worker> workers;
   std::map<std::string, Sweep> sweeps;

@@ -1,0 +1,91 @@
+// Epochs, checkpoints, and which trial is the best.
+#include <cmath>
+
+#include "coordinator/core/turn.h"
+
+namespace mead::core {
+namespace {
+
+bool IsBetter(Goal goal, double value, double than) {
+  return goal == Goal::kMaximize ? value > than : value < than;
+}
+
+// Ties go to the earlier epoch.
+void FindBestEpoch(Goal goal, Trial& trial) {
+  trial.has_best = false;
+  trial.best_value = 0;
+  trial.best_epoch = 0;
+  for (const auto& [epoch, value] : trial.objectives) {
+    if (trial.has_best && !IsBetter(goal, value, trial.best_value)) continue;
+    trial.has_best = true;
+    trial.best_value = value;
+    trial.best_epoch = epoch;
+  }
+  // The report of an epoch and its checkpoint may come in either order.
+  if (trial.latest.epoch == trial.best_epoch) trial.best = trial.latest;
+}
+
+// Ties go to the earlier trial.
+bool IsBetter(Goal goal, const Trial& trial, const Trial& than) {
+  if (IsBetter(goal, trial.best_value, than.best_value)) return true;
+  return trial.best_value == than.best_value && trial.index < than.index;
+}
+
+void ConsiderForBest(const ClusterState& state, Sweep& sweep, const Trial& trial) {
+  if (!trial.has_best) return;
+  if (sweep.best_trial_id.empty() ||
+      IsBetter(sweep.spec.goal, trial, state.trials.at(sweep.best_trial_id))) {
+    sweep.best_trial_id = trial.id;
+  }
+}
+
+void FindBestTrial(const ClusterState& state, Sweep& sweep) {
+  sweep.best_trial_id.clear();
+  for (const std::string& id : sweep.trial_ids) ConsiderForBest(state, sweep, state.trials.at(id));
+}
+
+void UpdateBest(Turn& turn, Trial& trial) {
+  Sweep& sweep = turn.state.sweeps.at(trial.sweep_id);
+  const double before = trial.best_value;
+  FindBestEpoch(sweep.spec.goal, trial);
+  const bool worse = !trial.has_best || IsBetter(sweep.spec.goal, before, trial.best_value);
+  if (sweep.best_trial_id == trial.id && worse) {
+    FindBestTrial(turn.state, sweep);  // another may have overtaken it
+  } else {
+    ConsiderForBest(turn.state, sweep, trial);
+  }
+}
+
+// Only rank 0 reports epochs and checkpoints. While the attempt is being ended
+// they still count: they were true when they were sent.
+Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref, int epoch) {
+  Trial* trial = TrialOfMember(turn, worker, ref, 0);
+  return trial != nullptr && epoch > 0 ? trial : nullptr;
+}
+
+}  // namespace
+
+void RollBackToCheckpoint(Turn& turn, Trial& trial) {
+  trial.epochs_done = trial.latest.epoch;
+  trial.objectives.erase(trial.objectives.upper_bound(trial.latest.epoch), trial.objectives.end());
+  UpdateBest(turn, trial);
+}
+
+void Handle(Turn& turn, const EpochReported& event) {
+  Trial* trial = ReportedBy(turn, event.worker, event.trial, event.epoch);
+  if (trial == nullptr) return;
+  trial->epochs_done = event.epoch;
+  trial->failures_in_a_row = 0;
+  if (!std::isfinite(event.objective)) return;  // a diverged epoch is never the best
+  trial->objectives[event.epoch] = event.objective;
+  UpdateBest(turn, *trial);
+}
+
+void Handle(Turn& turn, const CheckpointSaved& event) {
+  Trial* trial = ReportedBy(turn, event.worker, event.trial, event.epoch);
+  if (trial == nullptr || event.epoch < trial->latest.epoch) return;
+  trial->latest = {event.epoch, event.digest, event.size_bytes};
+  if (event.epoch == trial->best_epoch) trial->best = trial->latest;
+}
+
+}  // namespace mead::core
