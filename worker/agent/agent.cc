@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/status_util.h"
 #include "common/version.h"
+#include "worker/agent/health.h"
 
 namespace mead::agent {
 namespace {
@@ -136,6 +137,7 @@ absl::Status Agent::Run() {
       StopNow();
     });
   });
+  loop_.Post([this] { RenewHealth(); });
   loop_.Run();
   if (result_.ok()) outbox_.WaitUntilAcked(kFlushGrace);
   session_thread_.request_stop();
@@ -156,6 +158,11 @@ void Agent::StopNow() {
 
 void Agent::StopIfIdle() {
   if (stopping_ && members_.empty()) loop_.Stop();
+}
+
+void Agent::RenewHealth() {
+  WriteHealth(options_.dir, session_->open());
+  loop_.PostAfter(kHealthPeriod, [this] { RenewHealth(); });
 }
 
 v1::RegisterWorker Agent::Registration() {

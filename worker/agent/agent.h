@@ -67,6 +67,7 @@ class Agent {
   void ReportExited(const v1::TrialRef& trial, int rank, const std::string& message);
   void StopNow();
   void StopIfIdle();
+  void RenewHealth();
   Member* FindMember(const v1::TrialRef& trial, int rank);
 
   const AgentOptions options_;

@@ -13,9 +13,11 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/health.h"
 #include "worker/agent/host.h"
 
 namespace {
@@ -43,6 +45,7 @@ int main(int argc, char** argv) {
   mead::agent::AgentOptions options;
   std::string accelerator = "auto";
   std::filesystem::path dir = DefaultDir();
+  std::string probe;
   int slots = 0;
   int threads = 0;
   options.name = mead::agent::DefaultWorkerName();
@@ -52,8 +55,7 @@ int main(int argc, char** argv) {
 
   CLI::App app("A node's agent of a Mead cluster: offers its slots to the coordinator and runs "
                "the trainers.");
-  app.add_option("--coordinator", options.coordinator, "the coordinator's gRPC address, HOST:PORT")
-      ->required();
+  app.add_option("--coordinator", options.coordinator, "the coordinator's gRPC address, HOST:PORT");
   app.add_option("--slots", slots, "ranks that may run here at once; by default one per GPU, or 1")
       ->check(CLI::Range(1, 1024));
   app.add_option("--dir", dir, "where shards, checkpoints and work files are kept")
@@ -71,11 +73,25 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads, "CPU threads per slot; by default the cores over the slots")
       ->check(CLI::Range(1, 1024));
   app.add_option("--trainer", options.trainer, "the mead-trainer program")->capture_default_str();
+  app.add_option("--probe", probe,
+                 "ask the worker that runs in --dir how it is and exit 0 or 1: live, or ready "
+                 "(it has a session with the coordinator)")
+      ->check(CLI::IsMember({"live", "ready"}));
   app.set_version_flag("--version", std::string(mead::kVersion));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& parse_error) {
     return app.exit(parse_error) == 0 ? 0 : kRefused;
+  }
+  if (!probe.empty()) {
+    const absl::Status health = mead::agent::ProbeHealth(dir, probe == "ready", absl::Now());
+    if (health.ok()) return 0;
+    std::cerr << "mead-worker: " << std::string(health.message()) << "\n";
+    return kFault;
+  }
+  if (options.coordinator.empty()) {
+    std::cerr << "mead-worker: --coordinator HOST:PORT is needed\n";
+    return kRefused;
   }
   if (!IsWorkerName(options.name)) {
     std::cerr << "mead-worker: --name must be 1 to 63 of a-z, 0-9, '.' and '-', got '"

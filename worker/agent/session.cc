@@ -134,6 +134,7 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
     }
   }
   if (!registered) context.TryCancel();  // ends the reader, if it has not ended
+  open_ = registered;
 
   const auto broken = [&] {
     absl::MutexLock lock(&state.mutex);
@@ -156,6 +157,7 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
     if (!stream->Write(request)) break;
     next_heartbeat = absl::Now() + heartbeat;
   }
+  open_ = false;
   // A refused write is a broken stream too; a stop has cancelled the call.
   reader.join();
   const absl::Status status = FromGrpc(stream->Finish());

@@ -12,6 +12,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,6 +55,9 @@ class Session {
   //   again cannot help.
   absl::Status Run(std::stop_token stop);
 
+  // Whether it is registered now. Any thread.
+  bool open() const { return open_; }
+
  private:
   // One stream, to its end. registered: whether it came that far.
   absl::Status RunStream(std::stop_token stop, bool& registered);
@@ -64,6 +68,7 @@ class Session {
   std::unique_ptr<v1::WorkerService::Stub> stub_;
   // Assigned at the last registration; 0 before the first.
   uint64_t incarnation_ = 0;
+  std::atomic<bool> open_ = false;
 };
 
 // A channel that notices a dead peer: HTTP/2 pings, and quick reconnects.
