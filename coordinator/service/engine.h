@@ -137,6 +137,9 @@ class Engine {
   void SaveSnapshot();
 
   const EngineOptions options_;
+  // Added to the clock: time never goes backwards in the journal, even if the
+  // machine's clock did while the coordinator was down.
+  const absl::Duration time_offset_;
 
   // Core thread only.
   core::ClusterState state_;

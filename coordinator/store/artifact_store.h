@@ -1,6 +1,6 @@
 // Content-addressed files: manifests, shards, weights, checkpoints.
 //
-// On disk: ROOT/sha256/<2 hex>/<62 hex more> for what is whole and verified;
+// On disk: ROOT/sha256/<first 2 hex>/<64 hex> for what is whole and verified;
 // ROOT/partial/<64 hex> for uploads under way, which survive a restart;
 // ROOT/damaged/<64 hex> for what no longer has its digest.
 //
