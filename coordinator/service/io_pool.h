@@ -32,6 +32,12 @@ class IoPool {
     jobs_.push_back(std::move(job));
   }
 
+  // Waits until there is nothing to do.
+  void Drain() {
+    absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(this, &IoPool::IsIdle));
+  }
+
  private:
   void Loop() {
     for (;;) {
@@ -42,14 +48,22 @@ class IoPool {
         if (jobs_.empty()) return;
         job = std::move(jobs_.front());
         jobs_.pop_front();
+        ++running_;
       }
       job();
+      job = nullptr;  // what it holds is let go before it counts as done
+      absl::MutexLock lock(&mu_);
+      --running_;
     }
   }
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return closed_ || !jobs_.empty(); }
+  bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return jobs_.empty() && running_ == 0;
+  }
 
   absl::Mutex mu_;
   std::deque<std::function<void()>> jobs_ ABSL_GUARDED_BY(mu_);
+  int running_ ABSL_GUARDED_BY(mu_) = 0;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::jthread> threads_;  // last: joined before what they use goes
 };

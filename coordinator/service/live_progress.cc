@@ -25,22 +25,16 @@ void LiveProgress::SetLastMetrics(const std::string& trial_id, MetricMap metrics
   ++version_;
 }
 
+void LiveProgress::RememberLastMetrics(const std::string& trial_id, MetricMap metrics) {
+  absl::MutexLock lock(&mu_);
+  metrics_.try_emplace(trial_id, std::move(metrics));
+}
+
 std::optional<MetricMap> LiveProgress::GetLastMetrics(const std::string& trial_id) const {
   absl::MutexLock lock(&mu_);
   const auto it = metrics_.find(trial_id);
   if (it == metrics_.end()) return std::nullopt;
   return it->second;
-}
-
-void LiveProgress::SetHeartbeat(const std::string& worker_id, absl::Time at) {
-  absl::MutexLock lock(&mu_);
-  heartbeats_[worker_id] = at;
-}
-
-absl::Time LiveProgress::GetHeartbeat(const std::string& worker_id) const {
-  absl::MutexLock lock(&mu_);
-  const auto it = heartbeats_.find(worker_id);
-  return it == heartbeats_.end() ? absl::InfinitePast() : it->second;
 }
 
 void LiveProgress::Forget(const std::string& trial_id) {

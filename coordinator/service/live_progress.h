@@ -1,5 +1,5 @@
-// What is known of running trials and workers only while they run: the figures
-// of the epoch in progress, heartbeats, the last epoch's metrics.
+// What is known of running trials only while they run: the figures of the epoch
+// in progress, and the last epoch's metrics.
 //
 // Soft state: it is never in the journal, and a coordinator that comes back
 // learns it anew (last metrics from the store, the rest from the workers).
@@ -15,7 +15,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "coordinator/core/event.h"
 #include "mead/v1/sweep.pb.h"
 
@@ -31,13 +30,11 @@ class LiveProgress {
   [[nodiscard]] std::optional<v1::Progress> GetProgress(const core::TrialRef& trial) const;
 
   void SetLastMetrics(const std::string& trial_id, MetricMap metrics);
+  // What was read back from the store: never replaces what has been reported since.
+  void RememberLastMetrics(const std::string& trial_id, MetricMap metrics);
   [[nodiscard]] std::optional<MetricMap> GetLastMetrics(const std::string& trial_id) const;
 
-  void SetHeartbeat(const std::string& worker_id, absl::Time at);
-  // InfinitePast if none came to this process.
-  [[nodiscard]] absl::Time GetHeartbeat(const std::string& worker_id) const;
-
-  // Forgets the progress of a trial that has ended; its last metrics stay.
+  // Forgets the progress of a trial whose attempt has ended; its last metrics stay.
   void Forget(const std::string& trial_id);
 
   // Rises with every change of a figure that people watch.
@@ -52,7 +49,6 @@ class LiveProgress {
   mutable absl::Mutex mu_;
   std::map<std::string, Figures> progress_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, MetricMap> metrics_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, absl::Time> heartbeats_ ABSL_GUARDED_BY(mu_);
   std::atomic<uint64_t> version_ = 0;
 };
 

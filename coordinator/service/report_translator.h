@@ -1,0 +1,67 @@
+// One worker's reports, as what the engine takes: an event and rows.
+//
+// It also judges them. A member whose report cannot be right (its epoch plan is
+// not ours, its checkpoint is not stored) is told to end, and when it has, its
+// failure is put down to that cause: the slot stays taken until its process is gone.
+//
+// Thread: one instance per session, called by its reads one at a time.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "coordinator/core/event.h"
+#include "coordinator/core/state.h"
+#include "coordinator/service/engine.h"
+#include "coordinator/store/artifact_store.h"
+#include "mead/v1/worker.pb.h"
+
+namespace mead::service {
+
+// The digest of the plan that a trial's ranks must follow in an epoch.
+// Errors: NOT_FOUND (its data set is gone).
+[[nodiscard]] absl::StatusOr<std::string> PlanDigest(const core::ClusterState& state,
+                                                     const core::Trial& trial, int epoch);
+
+class ReportTranslator {
+ public:
+  ReportTranslator(core::WorkerRef worker, std::string instance_id, store::ArtifactStore& artifacts)
+      : worker_(std::move(worker)),
+        instance_id_(std::move(instance_id)),
+        artifacts_(artifacts) {}
+
+  struct Result {
+    WorkerReport report;
+    // The order to end the member that reported.
+    std::optional<v1::SessionResponse> abort;
+  };
+  // state: recent enough to hold every attempt that this worker was assigned.
+  [[nodiscard]] Result Translate(const v1::Report& report, const core::ClusterState& state,
+                                 core::TimeMicros now);
+
+ private:
+  // Why a member was told to end from here.
+  struct Verdict {
+    core::FailureKind kind;
+    std::string message;
+  };
+  using MemberKey = std::pair<std::string, std::pair<int, int>>;  // trial, attempt, rank
+
+  void Condemn(const v1::Report& report, Verdict verdict, Result& result);
+  void TranslateEpoch(const v1::Report& report, const core::Trial& trial,
+                      const core::ClusterState& state, core::TimeMicros now, Result& result);
+  void TranslateReady(const v1::Report& report, const core::Trial& trial,
+                      const core::ClusterState& state, Result& result);
+  void TranslateCheckpoint(const v1::Report& report, Result& result);
+  void TranslateExit(const v1::Report& report, Result& result);
+
+  const core::WorkerRef worker_;
+  const std::string instance_id_;
+  store::ArtifactStore& artifacts_;
+  std::map<MemberKey, Verdict> verdicts_;
+};
+
+}  // namespace mead::service
