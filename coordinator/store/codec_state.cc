@@ -204,12 +204,13 @@ absl::Status DecodeSweep(const JournalSnapshot::Sweep& in, core::Sweep& out) {
 // The maps are keyed by what their values are named, so the names are not
 // written twice.
 std::string EncodeState(const core::ClusterState& state) {
-  const auto& [config, next_incarnation, last_event_time, datasets, workers, sweeps, sweep_order,
-               trials, requests] = state;
+  const auto& [config, next_incarnation, last_event_time, next_deadline, datasets, workers, sweeps,
+               sweep_order, trials, requests] = state;
   JournalSnapshot out;
   Encode(config, *out.mutable_config());
   out.set_next_incarnation(next_incarnation);
   out.set_last_event_time_micros(last_event_time);
+  out.set_next_deadline_micros(next_deadline);
   for (const auto& [name, dataset] : datasets) EncodeDataset(dataset, *out.add_datasets());
   for (const auto& [id, worker] : workers) EncodeWorker(worker, *out.add_workers());
   for (const auto& [id, sweep] : sweeps) EncodeSweep(sweep, *out.add_sweeps());
@@ -230,6 +231,7 @@ absl::StatusOr<core::ClusterState> DecodeState(std::string_view bytes) {
   state.config = Decode(in.config());
   state.next_incarnation = in.next_incarnation();
   state.last_event_time = in.last_event_time_micros();
+  state.next_deadline = in.next_deadline_micros();
   for (const v1::JournalDataset& one : in.datasets()) {
     state.datasets[one.name()] = {one.name(), one.manifest_digest(), one.train_samples(),
                                   one.encoded()};
