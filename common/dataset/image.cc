@@ -4,7 +4,7 @@
 #include <turbojpeg.h>
 
 #include <algorithm>
-#include <cstring>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,7 +17,7 @@ bool IsPng(std::span<const uint8_t> file) {
 }
 
 bool IsJpeg(std::span<const uint8_t> file) {
-  return file.size() >= 3 && file[0] == 0xFF && file[1] == 0xD8 && file[2] == 0xFF;
+  return file.size() >= 2 && file[0] == 0xFF && file[1] == 0xD8;
 }
 
 absl::Status Bad(const std::string& reason) { return absl::InvalidArgumentError(reason); }
@@ -38,8 +38,8 @@ absl::Status CheckSides(int width, int height) {
 
 // libjpeg decodes what it can and warns. Bytes between two markers are harmless and common; every
 // other warning means that part of the picture was made up.
-bool IsHarmlessWarning(const char* message) {
-  return std::strstr(message, "extraneous bytes before marker") != nullptr;
+bool IsHarmlessWarning(const std::string& message) {
+  return message.find("extraneous bytes before marker") != std::string::npos;
 }
 
 // Owns what libpng's simplified reader allocates.
@@ -63,6 +63,13 @@ struct PngReader {
 struct ImageDecoder::Handle {
   tjhandle jpeg = tjInitDecompress();
   ~Handle() { tjDestroy(jpeg); }
+
+  // A decompressor that failed keeps pieces of the bad file and refuses good ones after it
+  // (libjpeg-turbo 2.1): have a new one.
+  void Renew() {
+    tjDestroy(jpeg);
+    jpeg = tjInitDecompress();
+  }
 };
 
 ImageDecoder::ImageDecoder() : handle_(std::make_unique<Handle>()) {}
@@ -85,7 +92,13 @@ absl::StatusOr<ImageInfo> ImageDecoder::Info(std::span<const uint8_t> file) {
     if (tjDecompressHeader3(handle_->jpeg, file.data(), file.size(), &info.width, &info.height,
                             &subsampling, &colour_space) != 0 &&
         tjGetErrorCode(handle_->jpeg) == TJERR_FATAL) {
-      return Bad(absl::StrCat("corrupt JPEG: ", tjGetErrorStr2(handle_->jpeg)));
+      const std::string reason = tjGetErrorStr2(handle_->jpeg);
+      handle_->Renew();
+      return Bad(absl::StrCat("corrupt JPEG: ", reason));
+    }
+    if (info.width == 0 || info.height == 0) {
+      handle_->Renew();
+      return Bad("corrupt JPEG: no picture in it");
     }
     if (colour_space == TJCS_CMYK || colour_space == TJCS_YCCK) {
       return Bad("CMYK JPEG: convert it to RGB");
@@ -132,10 +145,10 @@ absl::StatusOr<Image> ImageDecoder::Decode(std::span<const uint8_t> file, int mi
                       static_cast<size_t>(image.height));
   if (tjDecompress2(handle_->jpeg, file.data(), file.size(), image.pixels.data(), image.width, 0,
                     image.height, TJPF_RGB, 0) != 0) {
-    const char* message = tjGetErrorStr2(handle_->jpeg);
-    if (tjGetErrorCode(handle_->jpeg) == TJERR_FATAL || !IsHarmlessWarning(message)) {
-      return Bad(absl::StrCat("corrupt JPEG: ", message));
-    }
+    const std::string message = tjGetErrorStr2(handle_->jpeg);
+    const bool fatal = tjGetErrorCode(handle_->jpeg) == TJERR_FATAL;
+    handle_->Renew();
+    if (fatal || !IsHarmlessWarning(message)) return Bad(absl::StrCat("corrupt JPEG: ", message));
   }
   return image;
 }

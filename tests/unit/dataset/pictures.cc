@@ -1,0 +1,77 @@
+#include "tests/unit/dataset/pictures.h"
+
+#include <png.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include "common/base/rng.h"
+
+namespace mead::dataset {
+
+Image SmoothImage(int width, int height, uint64_t seed) {
+  Rng rng(seed);
+  double phase[3], wave_x[3], wave_y[3];
+  for (int c = 0; c < 3; ++c) {
+    phase[c] = rng.Uniform(0, 6);
+    wave_x[c] = rng.Uniform(0.01, 0.09);
+    wave_y[c] = rng.Uniform(0.01, 0.09);
+  }
+  Image image;
+  image.width = width;
+  image.height = height;
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const double value = 128 + 100 * std::sin(phase[c] + wave_x[c] * x + wave_y[c] * y);
+        image.pixels.push_back(static_cast<uint8_t>(std::lround(value)));
+      }
+    }
+  }
+  return image;
+}
+
+std::string Jpeg(int width, int height, uint64_t seed) {
+  return EncodeJpeg(SmoothImage(width, height, seed), 90).value();
+}
+
+std::string Png(int width, int height, uint64_t seed) {
+  const Image image = SmoothImage(width, height, seed);
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  png.width = static_cast<png_uint_32>(width);
+  png.height = static_cast<png_uint_32>(height);
+  png.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = 0;
+  std::string file;
+  if (!png_image_write_to_memory(&png, nullptr, &size, 0, image.pixels.data(), 0, nullptr)) abort();
+  file.resize(size);
+  if (!png_image_write_to_memory(&png, file.data(), &size, 0, image.pixels.data(), 0, nullptr)) {
+    abort();
+  }
+  file.resize(size);
+  return file;
+}
+
+std::string WithSides(std::string jpeg, int width, int height) {
+  const size_t frame = jpeg.find("\xFF\xC0");  // SOF0: marker, length, precision, height, width
+  jpeg[frame + 5] = static_cast<char>(height >> 8);
+  jpeg[frame + 6] = static_cast<char>(height & 255);
+  jpeg[frame + 7] = static_cast<char>(width >> 8);
+  jpeg[frame + 8] = static_cast<char>(width & 255);
+  return jpeg;
+}
+
+void Put(const std::filesystem::path& path, const std::string& content) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+void PutJpegs(const std::filesystem::path& folder, int count, uint64_t seed) {
+  for (int i = 0; i < count; ++i) {
+    Put(folder / (std::to_string(i) + ".jpg"), Jpeg(40, 30, seed + static_cast<uint64_t>(i)));
+  }
+}
+
+}  // namespace mead::dataset

@@ -1,0 +1,30 @@
+// Small pictures and folders of them, for tests.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "common/dataset/image.h"
+
+namespace mead::dataset {
+
+// A smooth picture, different for each seed.
+Image SmoothImage(int width, int height, uint64_t seed);
+
+// Its JPEG file.
+std::string Jpeg(int width, int height, uint64_t seed);
+
+// Its PNG file.
+std::string Png(int width, int height, uint64_t seed);
+
+// A JPEG file whose header claims other sides.
+std::string WithSides(std::string jpeg, int width, int height);
+
+// Writes a file, making its folder.
+void Put(const std::filesystem::path& path, const std::string& content);
+
+// `count` JPEGs named 0.jpg ... in a folder; seeds from `seed` on.
+void PutJpegs(const std::filesystem::path& folder, int count, uint64_t seed);
+
+}  // namespace mead::dataset
