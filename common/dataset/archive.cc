@@ -83,6 +83,7 @@ bool IsArchiveName(const std::string& path) {
 absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& path,
                                                     const std::string& folder,
                                                     const Progress& progress) {
+  const ScopedUtf8Locale utf8;
   MEAD_RETURN_IF_ERROR(MakeDirs(folder));
   std::error_code error;
   const uint64_t total = fs::file_size(path, error);

@@ -1,9 +1,7 @@
 #include "common/dataset/names.h"
 
-#include <locale.h>  // newlocale, towlower_l: POSIX
+#include <wctype.h>  // towlower_l: POSIX
 
-#include <clocale>
-#include <cwctype>
 #include <optional>
 #include <span>
 #include <vector>
@@ -102,11 +100,15 @@ constexpr Composed kComposed[] = {
     {0x17A, 'z', kAcute},       {0x17C, 'z', kDot},       {0x17E, 'z', kCaron},
 };
 
-char32_t ToLower(char32_t c) {
-  // C.UTF-8 is part of glibc's own package, so it is on every Debian.
+// C.UTF-8 is part of glibc's own package, so it is on every Debian.
+locale_t Utf8Locale() {
   static const locale_t kLocale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
-  if (kLocale == nullptr) return c < 0x80 ? static_cast<char32_t>(std::towlower(c)) : c;
-  return static_cast<char32_t>(towlower_l(static_cast<wint_t>(c), kLocale));
+  return kLocale;
+}
+
+char32_t ToLower(char32_t c) {
+  if (Utf8Locale() == nullptr) return c >= U'A' && c <= U'Z' ? c + 32 : c;
+  return static_cast<char32_t>(towlower_l(static_cast<wint_t>(c), Utf8Locale()));
 }
 
 }  // namespace
@@ -156,5 +158,10 @@ std::string FoldName(std::string_view name) {
   }
   return out;
 }
+
+ScopedUtf8Locale::ScopedUtf8Locale()
+    : before_(Utf8Locale() != nullptr ? uselocale(Utf8Locale()) : uselocale(nullptr)) {}
+
+ScopedUtf8Locale::~ScopedUtf8Locale() { uselocale(before_); }
 
 }  // namespace mead::dataset

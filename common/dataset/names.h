@@ -1,7 +1,9 @@
 // Names as people write them: when two folder names mean one class.
 //
-// Thread: pure functions.
+// Thread: pure functions; a ScopedUtf8Locale is its own thread's.
 #pragma once
+
+#include <locale.h>
 
 #include <string>
 #include <string_view>
@@ -20,5 +22,18 @@ std::string TrimName(std::string_view name);
 // space inside, or in whether accented Latin letters are composed (as Linux and Windows write
 // them) or decomposed (as macOS does in zip files). `name` must be UTF-8.
 std::string FoldName(std::string_view name);
+
+// Makes the calling thread's character set UTF-8 while it lives. libarchive converts names by the
+// locale, and in a program's initial "C" locale it loses, or dies of, what is not ASCII.
+class ScopedUtf8Locale {
+ public:
+  ScopedUtf8Locale();
+  ~ScopedUtf8Locale();
+  ScopedUtf8Locale(const ScopedUtf8Locale&) = delete;
+  ScopedUtf8Locale& operator=(const ScopedUtf8Locale&) = delete;
+
+ private:
+  const locale_t before_;
+};
 
 }  // namespace mead::dataset

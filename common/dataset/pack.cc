@@ -11,6 +11,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "common/dataset/names.h"
 #include "common/files.h"
 #include "common/sha256.h"
 #include "common/status_util.h"
@@ -112,6 +113,7 @@ std::string MemberName(const std::string& key, std::set<std::string>& taken) {
 
 absl::Status Pack(const std::vector<PackItem>& items, const std::string& out_dir,
                   uint64_t shard_bytes, const Progress& progress, Manifest& manifest) {
+  const ScopedUtf8Locale utf8;
   MEAD_RETURN_IF_ERROR(MakeDirs(out_dir));
   std::unique_ptr<ShardWriter> writer;
   std::set<std::string> taken;

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "common/dataset/names.h"
 #include "common/files.h"
 #include "common/sha256.h"
 #include "tests/support/temp_dir.h"
@@ -269,6 +270,7 @@ TEST_F(BuildTest, ShardsAreTarFilesThatWebDatasetReadersUnderstand) {
   Put(root_ / "a/x_y.jpg", Jpeg(40, 30, 3));
   Put(root_ / "b/\u00E9.png", Png(40, 30, 4));
   const Manifest m = Build().value();
+  const ScopedUtf8Locale utf8;
   std::map<std::string, std::set<std::string>> members;  // sample name -> extensions
   for (size_t i = 0; i < m.shards.size(); ++i) {
     archive* a = archive_read_new();
