@@ -1,4 +1,5 @@
 // Epochs, checkpoints, and which trial is the best.
+#include <algorithm>
 #include <cmath>
 
 #include "coordinator/core/turn.h"
@@ -74,7 +75,7 @@ void RollBackToCheckpoint(Turn& turn, Trial& trial) {
 void Handle(Turn& turn, const EpochReported& event) {
   Trial* trial = ReportedBy(turn, event.worker, event.trial, event.epoch);
   if (trial == nullptr) return;
-  trial->epochs_done = event.epoch;
+  trial->epochs_done = std::max(trial->epochs_done, event.epoch);
   trial->failures_in_a_row = 0;
   if (!std::isfinite(event.objective)) return;  // a diverged epoch is never the best
   trial->objectives[event.epoch] = event.objective;

@@ -72,6 +72,7 @@ void ProposeTrials(Turn& turn, Sweep& sweep) {
 void CloseTrial(Turn& turn, Trial& trial) {
   trial.end_time = turn.now;
   trial.not_before = 0;
+  turn.schedule = true;  // slots that were kept for it are others' now
   Sweep& sweep = turn.state.sweeps.at(trial.sweep_id);
   sweep.live_trials.erase(trial.index);
   ProposeTrials(turn, sweep);
