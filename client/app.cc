@@ -1,0 +1,329 @@
+#include "client/app.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands.h"
+#include "client/completion.h"
+#include "client/interrupt.h"
+#include "client/session.h"
+#include "client/watch.h"
+#include "common/near_names.h"
+#include "common/status_util.h"
+
+namespace mead::client {
+namespace {
+
+using Action = std::function<absl::StatusOr<int>()>;
+
+constexpr char kEverywhere[] =
+    "Everywhere: -o table|json|yaml|name, --server HOST:PORT (or MEAD_SERVER, or a context).";
+
+// Builds the tree. Options live as long as the builder; the chosen command becomes `action`.
+class AppBuilder {
+ public:
+  explicit AppBuilder(Session& session) : session_(session), app_("", "mead") {
+    app_.description(
+        "mead - train image classifiers on a cluster: submit sweeps, watch trials, look at "
+        "confusion matrices");
+    app_.footer(
+        "First steps:\n"
+        "  mead local up --detach                  a cluster on this machine\n"
+        "  mead dataset add kvasir ~/kvasir-v2     a folder of pictures per class\n"
+        "  mead submit sweep.yaml --watch\n"
+        "  mead confusion TRIAL\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage or invalid, 3 server not reachable,\n"
+        "4 not allowed, 130 interrupted. \"mead COMMAND --help\" tells more of each.");
+    app_.require_subcommand(1);
+    app_.add_option("--server", session_.server_flag, "the coordinator, HOST:PORT");
+    app_.add_option("-o,--output", session_.format, "table, json, yaml or name")
+        ->transform(CLI::CheckedTransformer(
+                        std::map<std::string, OutputFormat>{{"table", OutputFormat::kTable},
+                                                            {"json", OutputFormat::kJson},
+                                                            {"yaml", OutputFormat::kYaml},
+                                                            {"name", OutputFormat::kName}})
+                        .description(""))
+        ->type_name("FORMAT");
+    AddSweepCommands();
+    AddTrialCommands();
+    AddDatasetCommands();
+    AddClusterCommands();
+    AddLocalCommands();
+    AddOwnCommands();
+  }
+
+  CLI::App& app() { return app_; }
+  const Action& action() const { return action_; }
+
+ private:
+  CLI::App* Group(const char* name, const char* description) {
+    CLI::App* group = app_.add_subcommand(name, description);
+    group->require_subcommand(1);
+    group->fallthrough();
+    return group;
+  }
+
+  CLI::App* Command(CLI::App* parent, const char* name, const char* description,
+                    const char* example, Action action) {
+    CLI::App* command = parent->add_subcommand(name, description);
+    command->fallthrough();  // the options of the root are good behind the command, too
+    command->footer(absl::StrCat("Example:\n  ", example, "\n\n", kEverywhere));
+    command->callback([this, action = std::move(action)] { action_ = action; });
+    return command;
+  }
+
+  void AddSweepCommands() {
+    CLI::App* submit = Command(&app_, "submit", "submit a sweep file; prints the sweep's id",
+                               "mead submit sweep.yaml --set search.trials=8 --watch",
+                               [this] { return Submit(session_, submit_); });
+    submit->add_option("SWEEP", submit_.file, "the sweep file; - for standard input")->required();
+    submit->add_option("--set", submit_.sets, "replace a key: train.batch_size=32 (repeatable)")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+    submit->add_flag("--dry-run", submit_.dry_run,
+                     "let the server check it and fill defaults in, and submit nothing");
+    submit->add_flag("--watch", submit_.watch, "show it live until it ends");
+    submit->add_flag("--wait-for-resources", submit_.wait_for_resources,
+                     "queue it even if the cluster has too few slots now");
+
+    Command(&app_, "list", "list sweeps", "mead list -o json",
+            [this] { return ListSweeps(session_); });
+    CLI::App* describe = Command(&app_, "describe", "show a sweep or a trial in full",
+                                 "mead describe SWEEP", [this] { return Describe(session_, id_); });
+    describe->add_option("ID", id_, "a sweep or a trial, or a unique prefix")->required();
+    CLI::App* watch = Command(&app_, "watch", "show a sweep live until it has ended",
+                              "mead watch SWEEP", [this] { return WatchSweep(session_, id_); });
+    watch->add_option("ID", id_, "a sweep, or a unique prefix")->required();
+    CLI::App* stop = Command(&app_, "stop", "stop a sweep or a trial", "mead stop SWEEP",
+                             [this] { return Stop(session_, id_); });
+    stop->add_option("ID", id_, "a sweep or a trial, or a unique prefix")->required();
+  }
+
+  void AddTrialCommands() {
+    CLI::App* logs = Command(&app_, "logs", "print what a trial's ranks have logged",
+                             "mead logs TRIAL -f", [this] { return Logs(session_, id_, follow_); });
+    logs->add_option("TRIAL", id_, kTrialHelp)->required();
+    logs->add_flag("-f,--follow", follow_, "go on until the trial has ended");
+    CLI::App* metrics = Command(&app_, "metrics", "print a trial's metrics by epoch",
+                                "mead metrics TRIAL --name val/accuracy --name val/r_k",
+                                [this] { return Metrics(session_, id_, names_); });
+    metrics->add_option("TRIAL", id_, kTrialHelp)->required();
+    metrics->add_option("--name", names_, "only this metric (repeatable)")->allow_extra_args(false);
+    CLI::App* confusion = Command(
+        &app_, "confusion", "show a trial's confusion matrix and per-class figures",
+        "mead confusion TRIAL --epoch 3", [this] { return Confusion(session_, id_, epoch_); });
+    confusion->add_option("TRIAL", id_, kTrialHelp)->required();
+    confusion->add_option("--epoch", epoch_, "an epoch, from 1; the best one by default")
+        ->check(CLI::Range(1, 1'000'000));
+  }
+
+  void AddDatasetCommands() {
+    CLI::App* group = Group("dataset", "data sets: add, synth, list, describe, verify, remove");
+    CLI::App* add = Command(group, "add", "make a data set of pictures and upload it",
+                            "mead dataset add kvasir-v2 ~/kvasir-dataset-v2.zip",
+                            [this] { return AddDataset(session_, add_); });
+    add->add_option("NAME", add_.name, "its name from now on")->required();
+    add->add_option("PATH", add_.path,
+                    "a folder per class, train/ and test/ folders of them, or a .zip or .tar.gz")
+        ->required();
+    add->add_option("--val-fraction", add_.val_fraction,
+                    "share of each class for validation where no split is given")
+        ->capture_default_str();
+    add->add_option("--seed", add_.seed, "of that split")->capture_default_str();
+    add->add_flag("--on-server", add_.on_server, "PATH lies on the coordinator's disk");
+    CLI::App* synth = Command(group, "synth", "make up an endoscopy-like data set of 8 classes",
+                              "mead dataset synth demo --images-per-class 60 --size 128",
+                              [this] { return SynthDataset(session_, synth_); });
+    synth->add_option("NAME", synth_.name, "its name from now on")->required();
+    synth->add_option("--images-per-class", synth_.images_per_class, "pictures of each class")
+        ->capture_default_str();
+    synth->add_option("--size", synth_.size, "side of a picture in pixels")->capture_default_str();
+    synth->add_option("--seed", synth_.seed, "the same seed makes the same pictures")
+        ->capture_default_str();
+    synth->add_option("--val-fraction", synth_.val_fraction, "share of each class for validation")
+        ->capture_default_str();
+    Command(group, "list", "list data sets", "mead dataset list",
+            [this] { return ListDatasets(session_); });
+    const auto add_named = [&](const char* name, const char* description,
+                               absl::StatusOr<int> (*run)(Session&, const std::string&)) {
+      const std::string example = absl::StrCat("mead dataset ", name, " kvasir-v2");
+      Command(group, name, description, example.c_str(), [this, run] { return run(session_, id_); })
+          ->add_option("NAME", id_, "a data set")
+          ->required();
+    };
+    add_named("describe", "show classes, counts and files left out", &DescribeDataset);
+    add_named("verify", "read every shard and compare its SHA-256", &VerifyDataset);
+    add_named("remove", "remove a data set that no unfinished sweep uses", &RemoveDataset);
+  }
+
+  void AddClusterCommands() {
+    Command(&app_, "status", "the cluster at a glance", "mead status",
+            [this] { return ShowStatus(session_); });
+    CLI::App* nodes = Group("nodes", "the cluster's workers: list, describe");
+    Command(nodes, "list", "list workers", "mead nodes list",
+            [this] { return ListNodes(session_); });
+    Command(nodes, "describe", "show a worker and its slots", "mead nodes describe worker-1",
+            [this] { return DescribeNode(session_, id_); })
+        ->add_option("NODE", id_, "a worker, or a unique prefix")
+        ->required();
+  }
+
+  void AddLocalCommands() {
+    CLI::App* local = Group("local", "a cluster on this machine: up, down, status");
+    CLI::App* up =
+        Command(local, "up", "start a coordinator and workers here, and select the context local",
+                "mead local up --workers 2 --detach", [this] { return LocalUp(session_, up_); });
+    up->add_option("--workers", up_.workers, "how many workers")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 64));
+    up->add_option("--slots", up_.slots, "ranks that each worker can run")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 64));
+    up->add_option("--dir", up_.dir, kDirHelp);
+    up->add_option("--port", up_.port, "of gRPC; 0 for any free one")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 65535));
+    up->add_option("--http-port", up_.http_port, "of the status page; 0 for any free one")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 65535));
+    up->add_option("--accelerator", up_.accelerator, "what the slots are; found out by default")
+        ->check(CLI::IsMember({"cpu", "gpu"}));
+    up->add_option("--timeout", up_.timeout_s, "seconds until it must be ready")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 3600));
+    up->add_flag("--detach", up_.detach, "leave it running; without it Ctrl-C stops the cluster");
+    Command(local, "down", "stop it", "mead local down", [this] {
+      return LocalDown(session_, up_.dir);
+    })->add_option("--dir", up_.dir, kDirHelp);
+    Command(local, "status", "its processes; exit code 1 unless all run", "mead local status",
+            [this] { return LocalStatus(session_, up_.dir); })
+        ->add_option("--dir", up_.dir, kDirHelp);
+  }
+
+  void AddOwnCommands() {
+    CLI::App* context = Group("context", "which coordinator commands go to");
+    Command(context, "list", "list contexts; * marks the current one", "mead context list",
+            [this] { return ListContexts(session_); });
+    Command(context, "use", "choose a context", "mead context use local",
+            [this] { return UseContext(session_, id_); })
+        ->add_option("NAME", id_, "a context")
+        ->required();
+    CLI::App* add = Command(context, "add", "name a coordinator and choose it",
+                            "mead context add lab gpu-head:7070 --http gpu-head:7071", [this] {
+                              return AddContext(session_, id_, context_server_, context_http_);
+                            });
+    add->add_option("NAME", id_, "its name from now on")->required();
+    add->add_option("SERVER", context_server_, "HOST:PORT of gRPC")->required();
+    add->add_option("--http", context_http_, "HOST:PORT of the status page");
+    Command(context, "remove", "forget a context", "mead context remove lab",
+            [this] { return RemoveContext(session_, id_); })
+        ->add_option("NAME", id_, "a context")
+        ->required();
+    Command(&app_, "version", "print the version", "mead version",
+            [this] { return ShowVersion(session_); });
+    Command(&app_, "completion", "print a completion script for a shell",
+            "source <(mead completion bash)",
+            [this]() -> absl::StatusOr<int> {
+              session_.terminal.out << CompletionScript(app_, shell_);
+              return kExitDone;
+            })
+        ->add_option("SHELL", shell_, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  }
+
+  static constexpr char kTrialHelp[] =
+      "a trial, or a unique prefix; a sweep's id means its best trial";
+  static constexpr char kDirHelp[] =
+      "its folder; where it last was by default (first ~/.local/share/mead/local)";
+
+  Session& session_;
+  CLI::App app_;
+  Action action_;
+  SubmitOptions submit_;
+  AddDatasetOptions add_;
+  SynthDatasetOptions synth_;
+  LocalUpOptions up_;
+  std::string id_;
+  bool follow_ = false;
+  int epoch_ = 0;
+  std::vector<std::string> names_;
+  std::string context_server_;
+  std::string context_http_;
+  std::string shell_;
+};
+
+// "unknown command" for a first or second word that names none; empty otherwise.
+std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* at = &app;
+  std::string path = "mead";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "-o" || word == "--output" || word == "--server") {
+      ++i;  // its value
+      continue;
+    }
+    if (word.rfind('-', 0) == 0) continue;
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* child : at->get_subcommands({})) {
+      names.push_back(child->get_name());
+      if (child->get_name() == word) next = child;
+    }
+    if (names.empty()) return "";
+    if (next == nullptr) {
+      return absl::StrCat("unknown command \"", word, "\"", DidYouMean(word, names), "\n  \"", path,
+                          " --help\" lists them");
+    }
+    at = next;
+    absl::StrAppend(&path, " ", word);
+  }
+  return "";
+}
+
+void PrintError(const Terminal& terminal, const std::string& message) {
+  terminal.out << std::flush;
+  terminal.err << "mead: " << message << "\n" << std::flush;
+}
+
+}  // namespace
+
+int RunMead(const std::vector<std::string>& arguments, Terminal& terminal) {
+  InstallInterruptHandler();
+  Session session(terminal);
+  AppBuilder builder(session);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    builder.app().parse(reversed);
+  } catch (const CLI::CallForHelp& help) {
+    builder.app().exit(help, terminal.out, terminal.err);
+    return kExitDone;
+  } catch (const CLI::CallForAllHelp& help) {
+    builder.app().exit(help, terminal.out, terminal.err);
+    return kExitDone;
+  } catch (const CLI::ParseError& error) {
+    if (arguments.empty()) {
+      terminal.err << builder.app().help();
+      return kExitUsage;
+    }
+    const std::string unknown = UnknownCommand(builder.app(), arguments);
+    PrintError(terminal, !unknown.empty() ? unknown
+                                          : absl::StrCat(error.what(),
+                                                         "\n  \"mead --help\" and \"mead "
+                                                         "COMMAND --help\" tell what is wanted"));
+    return kExitUsage;
+  }
+  const absl::StatusOr<int> result = builder.action()();
+  if (result.ok()) {
+    terminal.out << std::flush;
+    return *result;
+  }
+  PrintError(terminal, std::string(ToStd(result.status().message())));
+  return ExitCodeOf(result.status());
+}
+
+}  // namespace mead::client

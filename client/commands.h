@@ -1,0 +1,86 @@
+// The commands; app.cc says how they are typed. Each prints its result on standard output
+// and returns the exit code, or an error (session.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/session.h"
+
+namespace mead::client {
+
+// --- Sweeps (commands_sweep.cc) ---
+struct SubmitOptions {
+  std::string file;
+  std::vector<std::string> sets;
+  bool dry_run = false;
+  bool watch = false;
+  bool wait_for_resources = false;
+};
+[[nodiscard]] absl::StatusOr<int> Submit(Session& session, const SubmitOptions& options);
+[[nodiscard]] absl::StatusOr<int> ListSweeps(Session& session);
+// id: of a sweep or a trial, or a unique prefix of one.
+[[nodiscard]] absl::StatusOr<int> Describe(Session& session, const std::string& id);
+[[nodiscard]] absl::StatusOr<int> Stop(Session& session, const std::string& id);
+
+// --- Trials (commands_trial.cc) ---
+[[nodiscard]] absl::StatusOr<int> Logs(Session& session, const std::string& trial, bool follow);
+[[nodiscard]] absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
+                                          const std::vector<std::string>& names);
+// epoch: from 1; 0 is the best one.
+[[nodiscard]] absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch);
+
+// --- Data sets (commands_dataset.cc) ---
+struct AddDatasetOptions {
+  std::string name;
+  std::string path;
+  double val_fraction = 0.2;
+  uint64_t seed = 1;
+  // The path lies on the coordinator's disk.
+  bool on_server = false;
+};
+[[nodiscard]] absl::StatusOr<int> AddDataset(Session& session, const AddDatasetOptions& options);
+struct SynthDatasetOptions {
+  std::string name;
+  int images_per_class = 100;
+  int size = 256;
+  uint64_t seed = 1;
+  double val_fraction = 0.2;
+};
+[[nodiscard]] absl::StatusOr<int> SynthDataset(Session& session,
+                                               const SynthDatasetOptions& options);
+[[nodiscard]] absl::StatusOr<int> ListDatasets(Session& session);
+[[nodiscard]] absl::StatusOr<int> DescribeDataset(Session& session, const std::string& name);
+[[nodiscard]] absl::StatusOr<int> VerifyDataset(Session& session, const std::string& name);
+[[nodiscard]] absl::StatusOr<int> RemoveDataset(Session& session, const std::string& name);
+
+// --- The cluster and the client itself (commands_cluster.cc) ---
+[[nodiscard]] absl::StatusOr<int> ShowStatus(Session& session);
+[[nodiscard]] absl::StatusOr<int> ListNodes(Session& session);
+[[nodiscard]] absl::StatusOr<int> DescribeNode(Session& session, const std::string& id);
+[[nodiscard]] absl::StatusOr<int> ListContexts(Session& session);
+[[nodiscard]] absl::StatusOr<int> UseContext(Session& session, const std::string& name);
+// http: of the status page; may be empty. Selects the context, too.
+[[nodiscard]] absl::StatusOr<int> AddContext(Session& session, const std::string& name,
+                                             const std::string& server, const std::string& http);
+[[nodiscard]] absl::StatusOr<int> RemoveContext(Session& session, const std::string& name);
+[[nodiscard]] absl::StatusOr<int> ShowVersion(Session& session);
+
+// --- A cluster on this machine (commands_local.cc) ---
+struct LocalUpOptions {
+  std::string dir;  // empty: the default
+  int workers = 2;
+  int slots = 1;
+  int port = 7070;
+  int http_port = 7071;
+  std::string accelerator;  // empty: the worker's default
+  bool detach = false;
+  int timeout_s = 60;
+};
+[[nodiscard]] absl::StatusOr<int> LocalUp(Session& session, const LocalUpOptions& options);
+[[nodiscard]] absl::StatusOr<int> LocalDown(Session& session, const std::string& dir);
+[[nodiscard]] absl::StatusOr<int> LocalStatus(Session& session, const std::string& dir);
+
+}  // namespace mead::client

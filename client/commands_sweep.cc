@@ -1,0 +1,326 @@
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/commands.h"
+#include "client/format.h"
+#include "client/progress.h"
+#include "client/sweep_file.h"
+#include "client/sweep_yaml.h"
+#include "client/table.h"
+#include "client/trial_table.h"
+#include "client/upload.h"
+#include "client/watch.h"
+#include "common/grpc_status.h"
+#include "common/ids.h"
+#include "common/sha256.h"
+#include "common/status_util.h"
+
+namespace mead::client {
+namespace {
+
+using ::mead::v1::SubmitSweepRequest;
+using ::mead::v1::SubmitSweepResponse;
+using SweepStub = ::mead::v1::SweepService::Stub;
+
+// With errors in the file the server is asked, too, so that one run shows them all; if it
+// does not answer at once, the file's own will do.
+constexpr absl::Duration kSecondOpinionDeadline = absl::Seconds(2);
+
+constexpr char kRanksPrefix[] = "resources.ranks: ";
+
+mead::v1::ValidationReport ReportOf(const absl::Status& status) {
+  mead::v1::ValidationReport report;
+  if (const auto details = status.GetPayload(kStatusDetailsUrl)) {
+    (void)report.ParseFromString(std::string(*details));  // foreign details: no violations
+  }
+  return report;
+}
+
+int PrintDiagnostics(Session& session, const SweepFile& file) {
+  const size_t count = file.diagnostics.size();
+  session.terminal.err << "mead: " << file.name << " has " << count
+                       << (count == 1 ? " error" : " errors") << "; nothing was submitted\n"
+                       << file.DiagnosticsText();
+  return kExitUsage;
+}
+
+void AskSecondOpinion(Session& session, SweepFile* file) {
+  const absl::StatusOr<Connection*> server = session.Server();
+  if (!server.ok()) return;
+  SubmitSweepRequest request;
+  *request.mutable_spec() = file->spec;
+  request.mutable_spec()->mutable_train()->clear_weights();  // not uploaded
+  request.set_dry_run(true);
+  request.set_wait_for_resources(true);
+  grpc::ClientContext context;
+  Connection::SetDeadline(&context, kSecondOpinionDeadline);
+  SubmitSweepResponse response;
+  const mead::v1::ValidationReport report =
+      ReportOf(FromGrpc((*server)->sweeps().SubmitSweep(&context, request, &response)));
+  // Only what concerns sound fields: the others were not read, so the server misses them.
+  mead::v1::ValidationReport sound;
+  for (const auto& violation : report.violations()) {
+    if (file->IsSound(violation.field())) *sound.add_violations() = violation;
+  }
+  file->AddViolations(sound);
+}
+
+// Errors of SubmitSweep that speak of a line in the file get its place.
+absl::StatusOr<int> ExplainRefusal(Session& session, const absl::Status& status, SweepFile* file) {
+  const mead::v1::ValidationReport report = ReportOf(status);
+  const std::string message{ToStd(status.message())};
+  if (report.violations_size() > 0) {
+    file->AddViolations(report);
+  } else if (absl::IsNotFound(status)) {
+    file->diagnostics.push_back({file->Find("dataset"), "dataset", message});
+  } else if (absl::IsFailedPrecondition(status)) {
+    // The server names the field in its text; here the place does.
+    std::string text = message.substr(
+        absl::StartsWith(message, kRanksPrefix) ? std::string(kRanksPrefix).size() : 0);
+    if (!absl::StrContains(text, "wait-for-resources") &&
+        !absl::StrContains(text, "wait_for_resources")) {
+      absl::StrAppend(&text,
+                      "; add workers, lower resources.ranks, or submit with "
+                      "--wait-for-resources to queue it until they are there");
+    }
+    file->diagnostics.push_back({file->Find("resources.ranks"), "resources.ranks", text});
+  } else {
+    return status;
+  }
+  return PrintDiagnostics(session, *file);
+}
+
+absl::Status UploadWeights(Session& session, Connection* server, SweepFile* file) {
+  ProgressLine line(session.terminal);
+  MEAD_ASSIGN_OR_RETURN(const std::string digest, DigestOfFile(file->weights_path));
+  const std::string phase =
+      absl::StrCat("upload ", std::filesystem::path(file->weights_path).filename().string());
+  MEAD_RETURN_IF_ERROR(UploadFile(
+      server, file->weights_path, digest, [&](uint64_t done, uint64_t total, uint64_t resumed_at) {
+        line.Update(phase, done, total, ProgressLine::Unit::kBytes, resumed_at);
+      }));
+  file->spec.mutable_train()->set_weights_artifact(digest);
+  return absl::OkStatus();
+}
+
+void PrintField(Session& session, const char* name, const std::string& value) {
+  if (!value.empty())
+    session.terminal.out << absl::StrCat(name, ":")
+                         << std::string(14 - std::string(name).size(), ' ') << value << "\n";
+}
+
+void PrintIndented(Session& session, const std::string& text) {
+  for (const auto& line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    session.terminal.out << "  " << line << "\n";
+  }
+}
+
+void PrintSweep(Session& session, const mead::v1::GetSweepResponse& response) {
+  const mead::v1::Sweep& sweep = response.sweep();
+  const Cell state = StateCell(sweep.state());
+  PrintField(session, "sweep", sweep.id());
+  PrintField(session, "name", sweep.spec().name());
+  PrintField(session, "state", session.terminal.Paint(state.colour, state.text));
+  PrintField(session, "message", sweep.message());
+  PrintField(session, "data set", sweep.spec().dataset());
+  PrintField(session, "created", HumanTime(sweep.create_time()));
+  PrintField(session, "ended", HumanTime(sweep.end_time()));
+  session.terminal.out << "specification:\n";
+  PrintIndented(session, SweepYaml(sweep.spec()));
+  session.terminal.out << "\n";
+  PrintSummary(session.terminal, sweep, response.trials());
+}
+
+std::string CheckpointText(const mead::v1::Checkpoint& checkpoint) {
+  return absl::StrCat("epoch ", checkpoint.epoch(), ", ", HumanBytes(checkpoint.size_bytes()), ", ",
+                      checkpoint.path().empty() ? checkpoint.digest() : checkpoint.path());
+}
+
+void PrintTrial(Session& session, const mead::v1::GetTrialResponse& response) {
+  const mead::v1::Trial& trial = response.trial();
+  const Cell state = StateCell(trial.state());
+  PrintField(session, "trial", trial.id());
+  PrintField(session, "sweep", trial.sweep_id());
+  PrintField(session, "state", session.terminal.Paint(state.colour, state.text));
+  PrintField(session, "message", trial.message());
+  PrintField(session, "attempt", absl::StrCat(trial.attempt()));
+  PrintField(session, "epochs", absl::StrCat(trial.epochs_done(), " of ", trial.epochs_total()));
+  if (trial.has_best_value()) {
+    PrintField(session, "best",
+               absl::StrCat(Number(trial.best_value()), " at epoch ", trial.best_epoch()));
+  }
+  if (!HasEnded(trial.state()) && trial.has_eta()) {
+    PrintField(session, "eta", HumanDuration(FromProto(trial.eta())));
+  }
+  PrintField(session, "started", HumanTime(trial.start_time()));
+  PrintField(session, "ended", HumanTime(trial.end_time()));
+  for (int rank = 0; rank < trial.workers_size(); ++rank) {
+    PrintField(session, absl::StrCat("rank ", rank).c_str(), trial.workers(rank));
+  }
+  if (trial.has_best_checkpoint()) {
+    PrintField(session, "best file", CheckpointText(trial.best_checkpoint()));
+  }
+  if (trial.has_latest_checkpoint()) {
+    PrintField(session, "latest file", CheckpointText(trial.latest_checkpoint()));
+  }
+  PrintField(session, "parameters", ParamsText(trial.params()));
+  session.terminal.out << "configuration:\n";
+  PrintIndented(session, TrainYaml(response.config()));
+  if (trial.last_metrics().empty()) return;
+  session.terminal.out << "\nmetrics of the last epoch:\n";
+  const std::map<std::string, double> sorted(trial.last_metrics().begin(),
+                                             trial.last_metrics().end());
+  Table table({{"METRIC"}, {"VALUE", Align::kRight}});
+  for (const auto& [name, value] : sorted) table.Add({name, Number(value)});
+  table.Print(session.terminal);
+}
+
+}  // namespace
+
+absl::StatusOr<int> Submit(Session& session, const SubmitOptions& options) {
+  MEAD_ASSIGN_OR_RETURN(SweepFile file, LoadSweepFile(options.file, options.sets));
+  if (!file.diagnostics.empty()) {
+    AskSecondOpinion(session, &file);
+    return PrintDiagnostics(session, file);
+  }
+  MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
+  SubmitSweepRequest request;
+  request.set_request_id(RandomId("req-", 20));
+  request.set_wait_for_resources(options.wait_for_resources);
+  *request.mutable_spec() = file.spec;
+  SubmitSweepResponse response;
+  // The spec is judged before its weights travel.
+  if (options.dry_run || !file.weights_path.empty()) {
+    request.set_dry_run(true);
+    // A weights file that is not there yet is an error to the server.
+    request.mutable_spec()->mutable_train()->clear_weights();
+    const absl::Status status =
+        server->Call(server->sweeps(), &SweepStub::SubmitSweep, request, &response);
+    if (!status.ok()) return ExplainRefusal(session, status, &file);
+    if (options.dry_run) {
+      if (!file.weights_path.empty()) {
+        response.mutable_sweep()->mutable_spec()->mutable_train()->set_weights(
+            file.spec.train().weights());
+      }
+      if (session.Print(response)) return kExitDone;
+      session.terminal.out << SweepYaml(response.sweep().spec());
+      session.terminal.err << "mead: " << file.name << " is valid";
+      if (response.sweep().trials_total() > 0) {
+        session.terminal.err << ": " << response.sweep().trials_total() << " trials";
+      }
+      session.terminal.err << "; nothing was submitted (--dry-run)\n";
+      return kExitDone;
+    }
+    MEAD_RETURN_IF_ERROR(UploadWeights(session, server, &file));
+    *request.mutable_spec() = file.spec;
+    request.set_dry_run(false);
+  }
+  const absl::Status status =
+      server->Call(server->sweeps(), &SweepStub::SubmitSweep, request, &response);
+  if (!status.ok()) return ExplainRefusal(session, status, &file);
+  const std::string& id = response.sweep().id();
+  if (options.watch) {
+    session.terminal.err << "mead: submitted sweep " << id << "\n";
+    return WatchSweep(session, id);
+  }
+  if (session.Print(response)) return kExitDone;
+  session.terminal.out << id << "\n";
+  if (!session.names_only()) {
+    session.terminal.err << "mead: submitted; \"mead watch " << id << "\" shows it live\n";
+  }
+  return kExitDone;
+}
+
+absl::StatusOr<int> ListSweeps(Session& session) {
+  MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
+  mead::v1::ListSweepsResponse response;
+  MEAD_RETURN_IF_ERROR(server->Call(server->sweeps(), &SweepStub::ListSweeps,
+                                    mead::v1::ListSweepsRequest(), &response));
+  if (session.Print(response)) return kExitDone;
+  Table table({{"SWEEP"},
+               {"NAME"},
+               {"STATE"},
+               {"TRIALS", Align::kRight},
+               {"BEST", Align::kRight},
+               {"BEST TRIAL"},
+               {"DATA SET"},
+               {"CREATED"}});
+  for (const mead::v1::Sweep& sweep : response.sweeps()) {
+    if (session.names_only()) {
+      session.terminal.out << sweep.id() << "\n";
+      continue;
+    }
+    const int done = sweep.trials_succeeded() + sweep.trials_failed() + sweep.trials_stopped();
+    table.Add({sweep.id(), sweep.spec().name(), StateCell(sweep.state()),
+               absl::StrCat(done, "/", sweep.trials_total()),
+               sweep.best_trial_id().empty() ? "" : Number(sweep.best_value()),
+               sweep.best_trial_id(), sweep.spec().dataset(), HumanTime(sweep.create_time())});
+  }
+  if (session.names_only()) return kExitDone;
+  if (table.rows() == 0) {
+    session.terminal.err << "mead: no sweeps yet; \"mead submit SWEEP.yaml\" makes one\n";
+  } else {
+    table.Print(session.terminal);
+  }
+  return kExitDone;
+}
+
+absl::StatusOr<int> Describe(Session& session, const std::string& id) {
+  MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
+  mead::v1::GetSweepRequest sweep_request;
+  sweep_request.set_sweep_id(id);
+  mead::v1::GetSweepResponse sweep;
+  const absl::Status status =
+      server->Call(server->sweeps(), &SweepStub::GetSweep, sweep_request, &sweep);
+  if (status.ok()) {
+    if (session.Print(sweep)) return kExitDone;
+    if (session.names_only()) {
+      session.terminal.out << sweep.sweep().id() << "\n";
+    } else {
+      PrintSweep(session, sweep);
+    }
+    return kExitDone;
+  }
+  if (!absl::IsNotFound(status)) return status;
+  mead::v1::GetTrialRequest trial_request;
+  trial_request.set_trial_id(id);
+  mead::v1::GetTrialResponse trial;
+  MEAD_RETURN_IF_ERROR(server->Call(server->sweeps(), &SweepStub::GetTrial, trial_request, &trial));
+  if (session.Print(trial)) return kExitDone;
+  if (session.names_only()) {
+    session.terminal.out << trial.trial().id() << "\n";
+  } else {
+    PrintTrial(session, trial);
+  }
+  return kExitDone;
+}
+
+absl::StatusOr<int> Stop(Session& session, const std::string& id) {
+  MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
+  mead::v1::StopSweepRequest sweep_request;
+  sweep_request.set_sweep_id(id);
+  mead::v1::StopSweepResponse sweep;
+  const absl::Status status =
+      server->Call(server->sweeps(), &SweepStub::StopSweep, sweep_request, &sweep);
+  if (status.ok()) {
+    if (session.Print(sweep)) return kExitDone;
+    session.terminal.out << (session.names_only() ? sweep.sweep().id()
+                                                  : SweepLine(session.terminal, sweep.sweep()))
+                         << "\n";
+    return kExitDone;
+  }
+  if (!absl::IsNotFound(status)) return status;
+  mead::v1::StopTrialRequest trial_request;
+  trial_request.set_trial_id(id);
+  mead::v1::StopTrialResponse trial;
+  MEAD_RETURN_IF_ERROR(
+      server->Call(server->sweeps(), &SweepStub::StopTrial, trial_request, &trial));
+  if (session.Print(trial)) return kExitDone;
+  session.terminal.out << (session.names_only() ? trial.trial().id() : TrialLine(trial.trial()))
+                       << "\n";
+  return kExitDone;
+}
+
+}  // namespace mead::client

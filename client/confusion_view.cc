@@ -1,0 +1,146 @@
+#include "client/confusion_view.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/format.h"
+#include "client/table.h"
+#include "common/base/classification_metrics.h"
+#include "common/base/confusion_matrix.h"
+
+namespace mead::client {
+namespace {
+
+constexpr size_t kPairs = 5;
+// Errors that take more than this share of a class stand out.
+constexpr double kGlaring = 0.1;
+
+std::string IntervalText(int64_t successes, int64_t n) {
+  const Interval interval = WilsonInterval(successes, n);
+  return absl::StrFormat("%.1f to %.1f", 100 * interval.low, 100 * interval.high);
+}
+
+void PrintMatrix(const Terminal& terminal, const std::vector<std::string>& classes,
+                 const ConfusionMatrix& matrix, const ClassificationMetrics& metrics) {
+  const int k = matrix.num_classes();
+  // Columns go by number: class names are too long to stand side by side.
+  std::vector<Table::Column> columns = {{"", Align::kRight}, {"true \\ predicted"}};
+  for (int i = 0; i < k; ++i) columns.push_back({absl::StrCat(i), Align::kRight});
+  columns.push_back({"images", Align::kRight});
+  columns.push_back({"recall", Align::kRight});
+  Table table(columns);
+  for (int truth = 0; truth < k; ++truth) {
+    const auto& row_metrics = metrics.classes[static_cast<size_t>(truth)];
+    std::vector<Cell> row = {absl::StrCat(truth), classes[static_cast<size_t>(truth)]};
+    for (int predicted = 0; predicted < k; ++predicted) {
+      const int64_t count = matrix.at(truth, predicted);
+      Colour colour = Colour::kNone;
+      if (truth == predicted) {
+        colour = Colour::kGreen;
+      } else if (count == 0) {
+        colour = Colour::kDim;
+      } else if (static_cast<double>(count) > kGlaring * static_cast<double>(row_metrics.support)) {
+        colour = Colour::kRed;
+      }
+      row.emplace_back(count == 0 ? "." : absl::StrCat(count), colour);
+    }
+    row.emplace_back(absl::StrCat(row_metrics.support));
+    row.emplace_back(row_metrics.support == 0 ? "" : Percent(row_metrics.recall));
+    table.Add(std::move(row));
+  }
+  table.Print(terminal);
+}
+
+void PrintClasses(const Terminal& terminal, const std::vector<std::string>& classes,
+                  const ConfusionMatrix& matrix, const ClassificationMetrics& metrics) {
+  Table table({{"", Align::kRight},
+               {"class"},
+               {"recall %", Align::kRight},
+               {"95 % interval", Align::kRight},
+               {"precision %", Align::kRight},
+               {"95 % interval", Align::kRight},
+               {"specificity %", Align::kRight},
+               {"F1", Align::kRight}});
+  for (int i = 0; i < matrix.num_classes(); ++i) {
+    const ClassMetrics& one = metrics.classes[static_cast<size_t>(i)];
+    int64_t predicted = 0;
+    for (int truth = 0; truth < matrix.num_classes(); ++truth) predicted += matrix.at(truth, i);
+    // A ratio of nothing is not 0 %: it is not known.
+    const auto share = [](double value, int64_t n) {
+      return n == 0 ? std::string("-") : absl::StrFormat("%.1f", 100 * value);
+    };
+    const auto interval = [](int64_t successes, int64_t n) {
+      return n == 0 ? std::string("-") : IntervalText(successes, n);
+    };
+    const int64_t right = matrix.at(i, i);
+    table.Add({absl::StrCat(i), classes[static_cast<size_t>(i)], share(one.recall, one.support),
+               interval(right, one.support), share(one.precision, predicted),
+               interval(right, predicted), absl::StrFormat("%.1f", 100 * one.specificity),
+               absl::StrFormat("%.3f", one.f1)});
+  }
+  table.Print(terminal);
+}
+
+void PrintPairs(const Terminal& terminal, const std::vector<std::string>& classes,
+                const ConfusionMatrix& matrix, const ClassificationMetrics& metrics) {
+  struct Pair {
+    int truth;
+    int predicted;
+    int64_t count;
+  };
+  std::vector<Pair> pairs;
+  for (int truth = 0; truth < matrix.num_classes(); ++truth) {
+    for (int predicted = 0; predicted < matrix.num_classes(); ++predicted) {
+      if (truth != predicted && matrix.at(truth, predicted) > 0) {
+        pairs.push_back({truth, predicted, matrix.at(truth, predicted)});
+      }
+    }
+  }
+  if (pairs.empty()) return;
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const Pair& a, const Pair& b) { return a.count > b.count; });
+  pairs.resize(std::min(pairs.size(), kPairs));
+  terminal.out << "\nmost confused:\n";
+  for (const Pair& pair : pairs) {
+    const int64_t support = metrics.classes[static_cast<size_t>(pair.truth)].support;
+    terminal.out << absl::StrFormat(
+        "  %s taken for %s: %d of %d (%s)\n", classes[static_cast<size_t>(pair.truth)],
+        classes[static_cast<size_t>(pair.predicted)], pair.count, support,
+        Percent(static_cast<double>(pair.count) / static_cast<double>(support)));
+  }
+}
+
+}  // namespace
+
+absl::Status PrintConfusion(const Terminal& terminal,
+                            const mead::v1::GetConfusionResponse& response) {
+  const mead::v1::ConfusionMatrix& proto = response.confusion();
+  const std::vector<std::string> classes(proto.classes().begin(), proto.classes().end());
+  const auto matrix = classes.empty()
+                          ? std::nullopt
+                          : ConfusionMatrix::FromCounts(
+                                static_cast<int>(classes.size()),
+                                std::vector<int64_t>(proto.counts().begin(), proto.counts().end()));
+  if (!matrix) {
+    return absl::InternalError(absl::StrCat("the coordinator sent a confusion matrix of ",
+                                            proto.counts_size(), " counts for ", classes.size(),
+                                            " classes"));
+  }
+  const ClassificationMetrics metrics = ComputeMetrics(*matrix);
+  terminal.out << "trial " << terminal.Paint(Colour::kBold, response.trial_id()) << ", epoch "
+               << response.epoch() << ", " << matrix->total() << " validation images\n\n";
+  PrintMatrix(terminal, classes, *matrix, metrics);
+  terminal.out << "\n";
+  PrintClasses(terminal, classes, *matrix, metrics);
+  terminal.out << absl::StrFormat(
+      "\naccuracy (top-1)   %s\nbalanced accuracy  %s\nmacro F1           %.4f\n"
+      "R_K                %.4f\nMCC                %.4f  (mean of one class against the rest)\n",
+      Percent(metrics.accuracy), Percent(metrics.balanced_accuracy), metrics.macro_f1, metrics.r_k,
+      metrics.mcc);
+  PrintPairs(terminal, classes, *matrix, metrics);
+  return absl::OkStatus();
+}
+
+}  // namespace mead::client

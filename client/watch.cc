@@ -1,0 +1,152 @@
+#include "client/watch.h"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/format.h"
+#include "client/stream.h"
+#include "client/trial_table.h"
+#include "common/status_util.h"
+
+namespace mead::client {
+namespace {
+
+using ::mead::v1::Trial;
+using ::mead::v1::WatchSweepResponse;
+
+// In a pipe, a running trial that only advances is worth a line this often.
+constexpr absl::Duration kQuietTime = absl::Seconds(10);
+// A terminal shows this many trials; those that run come first.
+constexpr size_t kMaxRows = 25;
+
+class LiveView {
+ public:
+  explicit LiveView(Session& session) : session_(session), terminal_(session.terminal) {}
+
+  void Show(const WatchSweepResponse& update) {
+    if (session_.format == OutputFormat::kJson) {
+      terminal_.out << ToJson(update, false) << std::flush;
+    } else if (session_.format == OutputFormat::kYaml) {
+      terminal_.out << "---\n" << ToYaml(update) << std::flush;
+    } else if (session_.format == OutputFormat::kTable) {
+      terminal_.out_is_tty ? Redraw(update) : PrintChanges(update);
+    }
+    last_ = update;
+  }
+
+  // Takes the live table away, so that what follows stands in its place.
+  void Erase() {
+    if (drawn_lines_ > 0) terminal_.out << "\033[" << drawn_lines_ << "A\033[J";
+    drawn_lines_ = 0;
+  }
+
+  const WatchSweepResponse& last() const { return last_; }
+
+ private:
+  void Redraw(const WatchSweepResponse& update) {
+    const int width = terminal_.Width();
+    std::vector<const Trial*> trials;
+    for (const Trial& trial : update.trials()) trials.push_back(&trial);
+    if (trials.size() > kMaxRows) {
+      const auto rank = [](const Trial* trial) {
+        return HasEnded(trial->state())                         ? 2
+               : trial->state() == mead::v1::TRIAL_STATE_QUEUED ? 1
+                                                                : 0;
+      };
+      std::stable_sort(trials.begin(), trials.end(),
+                       [&](const Trial* a, const Trial* b) { return rank(a) < rank(b); });
+      trials.resize(kMaxRows);
+    }
+    std::vector<std::string> lines = TrialTable(update.sweep(), trials).Lines(terminal_, width);
+    const size_t hidden = static_cast<size_t>(update.trials_size()) - trials.size();
+    if (hidden > 0) lines.push_back(absl::StrCat("... and ", hidden, " more trials"));
+    Erase();
+    // Without colours, so that cutting it counts only what is seen; a line that wrapped would
+    // break the redraw.
+    Terminal plain = terminal_;
+    plain.colours = false;
+    terminal_.out << CutToWidth(SweepLine(plain, update.sweep()), static_cast<size_t>(width))
+                  << "\n";
+    for (const std::string& line : lines) terminal_.out << line << "\n";
+    terminal_.out << std::flush;
+    drawn_lines_ = static_cast<int>(lines.size()) + 1;
+  }
+
+  void PrintChanges(const WatchSweepResponse& update) {
+    const std::string sweep_line = SweepLine(terminal_, update.sweep());
+    if (sweep_line != sweep_line_) terminal_.out << sweep_line << "\n";
+    sweep_line_ = sweep_line;
+    const absl::Time now = absl::Now();
+    for (const Trial& trial : update.trials()) {
+      const std::string key = absl::StrCat(trial.state(), " ", trial.attempt(), " ",
+                                           trial.epochs_done(), " ", trial.message());
+      Printed& printed = printed_[trial.id()];
+      const bool advanced = trial.has_progress() && now - printed.at > kQuietTime;
+      if (key == printed.key && !advanced) continue;
+      // Trials that wait for their turn are in the sweep's line.
+      if (trial.state() != mead::v1::TRIAL_STATE_QUEUED || !printed.key.empty()) {
+        terminal_.out << TrialLine(trial) << "\n";
+      }
+      printed = {key, now};
+    }
+    terminal_.out << std::flush;
+  }
+
+  struct Printed {
+    std::string key;
+    absl::Time at = absl::InfinitePast();
+  };
+
+  Session& session_;
+  Terminal& terminal_;
+  WatchSweepResponse last_;
+  int drawn_lines_ = 0;
+  std::string sweep_line_;
+  std::map<std::string, Printed> printed_;
+};
+
+}  // namespace
+
+absl::StatusOr<int> WatchSweep(Session& session, const std::string& sweep_id) {
+  MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
+  mead::v1::WatchSweepRequest request;
+  request.set_sweep_id(sweep_id);
+  LiveView view(session);
+  StreamOptions options;
+  options.on_lost = [&] {
+    view.Erase();
+    session.terminal.err << "mead: lost the coordinator at " << server->address()
+                         << "; waiting for it to come back\n";
+  };
+  const absl::Status status = ReadStream<WatchSweepResponse>(
+      *server,
+      [&](grpc::ClientContext* context) { return server->sweeps().WatchSweep(context, request); },
+      [&](const WatchSweepResponse& update) {
+        view.Show(update);
+        return !HasEnded(update.sweep().state());
+      },
+      options);
+  if (absl::IsCancelled(status)) {
+    const std::string& id = view.last().sweep().id();
+    return absl::CancelledError(absl::StrCat("interrupted; the sweep goes on (mead watch ",
+                                             id.empty() ? sweep_id : id, ", mead stop ",
+                                             id.empty() ? sweep_id : id, ")"));
+  }
+  MEAD_RETURN_IF_ERROR(status);
+  if (session.format == OutputFormat::kTable) {
+    view.Erase();
+    if (!session.terminal.out_is_tty) session.terminal.out << "\n";
+    PrintSummary(session.terminal, view.last().sweep(), view.last().trials());
+    if (!session.http().empty()) {
+      session.terminal.out << "status page http://" << session.http() << "/\n";
+    }
+  } else if (session.names_only()) {
+    session.terminal.out << view.last().sweep().id() << "\n";
+  }
+  return view.last().sweep().state() == mead::v1::SWEEP_STATE_SUCCEEDED ? kExitDone : kExitFailed;
+}
+
+}  // namespace mead::client
