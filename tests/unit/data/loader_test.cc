@@ -1,0 +1,275 @@
+#include "worker/data/loader.h"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <numeric>
+
+#include "common/base/epoch_plan.h"
+#include "common/dataset/build.h"
+#include "common/files.h"
+#include "common/sha256.h"
+#include "tests/support/temp_dir.h"
+#include "tests/unit/dataset/pictures.h"
+
+namespace mead::data {
+namespace {
+
+namespace fs = std::filesystem;
+using dataset::Split;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr int kSize = 32;
+constexpr size_t kPictureBytes = size_t{3} * kSize * kSize;
+
+class LoaderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (uint64_t i = 0; i < 40; ++i) {
+      const std::string name = std::to_string(i);
+      dataset::Put(dir_.path() / "in/round" / (name + ".jpg"), dataset::Jpeg(90, 70, i));
+      dataset::Put(dir_.path() / "in/flat" / (name + ".png"), dataset::Png(50, 60, 1000 + i));
+    }
+    dataset::BuildOptions build;
+    build.name = "set";
+    build.path = dir_.Join("in");
+    build.out_dir = dir_.Join("out");
+    build.shard_bytes = 40000;
+    manifest_ = dataset::BuildDataset(build).value();
+    ASSERT_GT(manifest_.shards.size(), 4u);
+  }
+
+  LoaderOptions Options(Split split = Split::kTrain) {
+    LoaderOptions options;
+    options.manifest = &manifest_;
+    for (size_t i = 0; i < manifest_.shards.size(); ++i) {
+      options.shard_paths.push_back(dir_.Join("out/" + ShardFileName(manifest_, i)));
+    }
+    options.split = split;
+    options.image_size = kSize;
+    options.augment = {
+        .rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.5, .crop_hi = 1, .lighting = 0.2};
+    options.seed = 7;
+    options.threads = 2;
+    return options;
+  }
+
+  static std::vector<std::vector<uint64_t>> Steps(uint64_t samples, uint64_t batch) {
+    std::vector<std::vector<uint64_t>> steps;
+    for (uint64_t i = 0; i < samples; i += batch) {
+      steps.emplace_back(std::min(batch, samples - i));
+      std::iota(steps.back().begin(), steps.back().end(), i);
+    }
+    return steps;
+  }
+
+  // All pictures of an epoch by their index.
+  static std::map<uint64_t, std::vector<uint8_t>> Epoch(
+      Loader& loader, uint64_t epoch, const std::vector<std::vector<uint64_t>>& steps) {
+    std::map<uint64_t, std::vector<uint8_t>> pictures;
+    EXPECT_TRUE(loader.StartEpoch(epoch, steps).ok());
+    for (const std::vector<uint64_t>& step : steps) {
+      const absl::StatusOr<Batch> batch = loader.Next();
+      EXPECT_TRUE(batch.ok()) << batch.status();
+      if (!batch.ok()) break;
+      EXPECT_EQ(batch->indices, step);
+      EXPECT_EQ(batch->size, static_cast<int>(step.size()));
+      EXPECT_EQ(batch->labels.size(), step.size());
+      EXPECT_EQ(batch->pixels.size(), step.size() * kPictureBytes);
+      for (size_t i = 0; i < step.size(); ++i) {
+        const auto at = batch->pixels.begin() + static_cast<std::ptrdiff_t>(i * kPictureBytes);
+        pictures[step[i]].assign(at, at + kPictureBytes);
+      }
+    }
+    EXPECT_EQ(loader.Next().status().code(), absl::StatusCode::kOutOfRange);
+    return pictures;
+  }
+
+  testing::TempDir dir_;
+  dataset::Manifest manifest_;
+};
+
+TEST_F(LoaderTest, EvaluationGivesEveryPictureWithItsLabel) {
+  const auto loader = Loader::Create(Options(Split::kVal)).value();
+  const std::vector<uint32_t> samples = manifest_.SamplesOf(Split::kVal);
+  ASSERT_EQ(loader->num_samples(), samples.size());
+  ASSERT_TRUE(loader->StartEpoch(1, Steps(samples.size(), 5)).ok());
+  dataset::ImageDecoder decoder;
+  for (size_t first = 0; first < samples.size(); first += 5) {
+    const Batch batch = loader->Next().value();
+    for (size_t i = 0; i < batch.indices.size(); ++i) {
+      const dataset::Sample& sample = manifest_.samples[samples[first + i]];
+      EXPECT_EQ(batch.labels[i], static_cast<int32_t>(sample.class_id));
+      EXPECT_EQ(manifest_.classes[sample.class_id], fs::path(sample.key).parent_path().string());
+      const std::string file = ReadFile(dir_.path() / "in" / sample.key).value();
+      const auto image =
+          decoder.Decode({reinterpret_cast<const uint8_t*>(file.data()), file.size()}, kSize);
+      std::vector<uint8_t> expected(kPictureBytes);
+      ResizeCentreCropInto(*image, kSize, expected.data());
+      const auto at = batch.pixels.begin() + static_cast<std::ptrdiff_t>(i * kPictureBytes);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), at)) << sample.key;
+    }
+  }
+}
+
+TEST_F(LoaderTest, BatchesAreTheSameForAnyThreadsCacheAndQueue) {
+  const auto reference = Loader::Create(Options()).value();
+  const uint64_t n = reference->num_samples();
+  const auto first = Epoch(*reference, 1, Steps(n, 8));
+  const auto second = Epoch(*reference, 2, Steps(n, 8));
+  ASSERT_EQ(first.size(), n);
+  EXPECT_NE(first, second);
+  for (int threads : {1, 3, 8}) {
+    for (uint64_t cache_bytes : {uint64_t{0}, uint64_t{100'000}, uint64_t{1} << 30}) {
+      LoaderOptions options = Options();
+      options.threads = threads;
+      options.cache_bytes = cache_bytes;
+      options.queue_batches = threads == 3 ? 1 : 4;
+      const auto loader = Loader::Create(options).value();
+      EXPECT_EQ(Epoch(*loader, 1, Steps(n, 8)), first);
+      EXPECT_EQ(Epoch(*loader, 2, Steps(n, 5)), second);
+    }
+  }
+}
+
+TEST_F(LoaderTest, RanksTogetherSeeWhatOneRankSees) {
+  const auto reference = Loader::Create(Options()).value();
+  const uint64_t n = reference->num_samples();
+  const auto expected = Epoch(*reference, 3, Steps(n, 8));
+  const EpochPlan plan(
+      EpochPlanOptions{.num_samples = n, .seed = 7, .epoch = 3, .batch_size = 10, .world_size = 3});
+  std::map<uint64_t, std::vector<uint8_t>> together;
+  size_t pictures = 0;
+  for (uint32_t rank = 0; rank < 3; ++rank) {
+    std::vector<std::vector<uint64_t>> steps;
+    for (uint64_t step = 0; step < plan.steps(); ++step) {
+      const auto slice = plan.Slice(step, rank);
+      steps.emplace_back(slice.begin(), slice.end());
+    }
+    const auto loader = Loader::Create(Options()).value();
+    const auto mine = Epoch(*loader, 3, steps);
+    pictures += mine.size();
+    together.insert(mine.begin(), mine.end());
+  }
+  EXPECT_EQ(pictures, n);
+  EXPECT_EQ(together, expected);
+}
+
+TEST_F(LoaderTest, EmptyStepsGiveEmptyBatchesInTheirPlace) {
+  const auto loader = Loader::Create(Options()).value();
+  ASSERT_TRUE(loader->StartEpoch(1, {{}, {3, 1}, {}, {}, {2}, {}}).ok());
+  for (int size : {0, 2, 0, 0, 1, 0}) EXPECT_EQ(loader->Next().value().size, size);
+  ASSERT_TRUE(loader->StartEpoch(2, {}).ok());
+  EXPECT_EQ(loader->Next().status().code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST_F(LoaderTest, MayBeStoppedOrRestartedAtAnyTime) {
+  for (size_t taken = 0; taken < 6; ++taken) {
+    LoaderOptions options = Options();
+    options.threads = 4;
+    options.queue_batches = 2;
+    const auto loader = Loader::Create(options).value();
+    for (uint64_t epoch = 1; epoch < 8; ++epoch) {
+      ASSERT_TRUE(loader->StartEpoch(epoch, Steps(loader->num_samples(), 4)).ok());
+      for (size_t i = 0; i < taken; ++i) {
+        const Batch batch = loader->Next().value();
+        EXPECT_EQ(batch.indices[0], 4 * i);
+      }
+    }
+  }
+}
+
+TEST_F(LoaderTest, AnUnreadablePictureIsNamedAndTheRestGoesOn) {
+  LoaderOptions options = Options();
+  const std::vector<uint32_t> samples = manifest_.SamplesOf(Split::kTrain);
+  // The content of one JPEG in the second step is overwritten in its shard.
+  size_t victim = 8;
+  while (!manifest_.samples[samples[victim]].key.ends_with(".jpg")) ++victim;
+  ASSERT_LT(victim, 16u);
+  const dataset::Sample& sample = manifest_.samples[samples[victim]];
+  const std::string path = options.shard_paths[sample.shard];
+  std::string shard = ReadFile(path).value();
+  std::fill_n(shard.begin() + static_cast<std::ptrdiff_t>(sample.offset + sample.size / 2),
+              sample.size / 2, 'x');
+  dataset::Put(path, shard);
+
+  const auto loader = Loader::Create(options).value();
+  ASSERT_TRUE(loader->StartEpoch(1, Steps(loader->num_samples(), 8)).ok());
+  EXPECT_TRUE(loader->Next().ok());
+  const absl::Status status = loader->Next().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(sample.key), HasSubstr(path), HasSubstr("corrupt JPEG")));
+  EXPECT_TRUE(loader->Next().ok());
+}
+
+TEST_F(LoaderTest, ShardsThatAreNotThereOrNotWholeAreNamed) {
+  LoaderOptions options = Options();
+  options.shard_paths[0] = dir_.Join("nowhere.tar");
+  EXPECT_THAT(Loader::Create(options).status().ToString(),
+              AllOf(HasSubstr("NOT_FOUND"), HasSubstr("nowhere.tar")));
+  // A shard of the other split is never opened.
+  EXPECT_TRUE(Loader::Create([&] {
+                LoaderOptions val = Options(Split::kVal);
+                val.shard_paths[0] = "";
+                return val;
+              }())
+                  .ok());
+  const std::string shard = ReadFile(Options().shard_paths[0]).value();
+  dataset::Put(dir_.Join("cut.tar"), shard.substr(0, shard.size() - 1));
+  options.shard_paths[0] = dir_.Join("cut.tar");
+  EXPECT_THAT(Loader::Create(options).status().ToString(),
+              AllOf(HasSubstr("DATA_LOSS"), HasSubstr("cut.tar")));
+}
+
+TEST_F(LoaderTest, WrongUseIsAnErrorNotACrash) {
+  const auto loader = Loader::Create(Options()).value();
+  EXPECT_EQ(loader->Next().status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(loader->StartEpoch(1, {{0, loader->num_samples()}}).code(),
+            absl::StatusCode::kOutOfRange);
+  const auto refused = [&](auto change) {
+    LoaderOptions options = Options();
+    change(options);
+    return Loader::Create(options).status().code() == absl::StatusCode::kInvalidArgument;
+  };
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.manifest = nullptr; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.threads = 0; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.image_size = 0; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.queue_batches = 0; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.crop_lo = 0; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.rotate = 181; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.lighting = -0.1; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.shard_paths.pop_back(); }));
+}
+
+TEST_F(LoaderTest, RealPicturesAtTheirTrueSizesGoThrough) {
+  const fs::path shared = testing::SharedDir();
+  if (shared.empty()) GTEST_SKIP() << "NOT RUN: no ../shared (set MEAD_SHARED)";
+  // Two made-up classes of the Kvasir polyps.
+  int i = 0;
+  for (const auto& entry : fs::directory_iterator(shared / "data/kvasir-polyps")) {
+    const fs::path folder = dir_.path() / "kvasir" / (i++ % 2 == 0 ? "a" : "b");
+    fs::create_directories(folder);
+    fs::copy(entry.path(), folder / entry.path().filename());
+  }
+  dataset::BuildOptions build;
+  build.name = "kvasir";
+  build.path = dir_.Join("kvasir");
+  build.out_dir = dir_.Join("kvasir-out");
+  manifest_ = dataset::BuildDataset(build).value();
+  EXPECT_EQ(manifest_.samples.size(), 200u);
+  EXPECT_TRUE(manifest_.quarantined.empty());
+  LoaderOptions options = Options();
+  options.shard_paths.clear();
+  for (size_t s = 0; s < manifest_.shards.size(); ++s) {
+    options.shard_paths.push_back(dir_.Join("kvasir-out/" + ShardFileName(manifest_, s)));
+  }
+  const auto loader = Loader::Create(options).value();
+  EXPECT_EQ(Epoch(*loader, 1, Steps(loader->num_samples(), 32)).size(), 160u);
+}
+
+}  // namespace
+}  // namespace mead::data
