@@ -176,7 +176,11 @@ v1::RegisterWorker Agent::Registration() {
   registration.set_accelerator(options_.gpu ? "gpu" : "cpu");
   registration.set_device(options_.device);
   absl::MutexLock lock(&held_mutex_);
-  for (const Held& held : held_) *registration.add_members() = held.member;
+  for (const Held& held : held_) {
+    v1::Member& member = *registration.add_members();
+    member = held.member;
+    member.set_ended(held.exit_sequence > 0);
+  }
   return registration;
 }
 

@@ -135,6 +135,7 @@ void Member::PrepareWhenPossible() {
   }
   prepare.set_weights_path(fetched_->weights.path().string());
   prepare.set_resume_path(fetched_->resume.path().string());
+  prepare.set_resume_epoch(assign_.resume_from().epoch());
   prepare.set_work_dir(work_dir_.string());
   prepare.set_host(context_.host);
   prepare.set_threads(context_.threads);

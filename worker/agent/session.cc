@@ -21,7 +21,7 @@
 namespace mead::agent {
 namespace {
 
-// Whether the coordinator's answer can change by asking again.
+// Whether an answer to a registration stays the same however often it is asked.
 bool IsRefusal(const absl::Status& status) {
   return status.code() == absl::StatusCode::kFailedPrecondition ||
          status.code() == absl::StatusCode::kInvalidArgument ||
@@ -66,7 +66,9 @@ absl::Status Session::Run(std::stop_token stop) {
     bool registered = false;
     const absl::Status status = RunStream(stop, registered);
     if (stop.stop_requested()) break;
-    if (IsRefusal(status)) return status;
+    // An open session that ends so is one that was fenced: registering again is
+    // how the worker gets its next incarnation, or is told of its successor.
+    if (!registered && IsRefusal(status)) return status;
     if (registered) {
       backoff.Reset();
       last_said.clear();
@@ -120,6 +122,7 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
   });
 
   absl::Duration heartbeat = absl::Seconds(1);
+  bool timed_out = false;
   {
     const absl::Time deadline = absl::Now() + options_.registration_timeout;
     absl::MutexLock lock(&state.mutex);
@@ -132,8 +135,10 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
       const absl::Duration asked = FromProto(state.registration.heartbeat_interval());
       if (asked > absl::ZeroDuration()) heartbeat = asked;
     }
+    timed_out = !state.broken && !registered;
   }
-  if (!registered) context.TryCancel();  // ends the reader, if it has not ended
+  // Not a stream that has ended: a cancellation would hide why.
+  if (timed_out) context.TryCancel();
   open_ = registered;
 
   const auto broken = [&] {
@@ -162,7 +167,7 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
   reader.join();
   const absl::Status status = FromGrpc(stream->Finish());
   if (status.ok()) return absl::UnavailableError("the coordinator closed the session");
-  if (!registered && status.code() == absl::StatusCode::kCancelled) {
+  if (timed_out) {
     return absl::UnavailableError("it did not answer the registration in time");
   }
   return status;
