@@ -1,0 +1,130 @@
+#include "worker/trainer/options.h"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace mead::trainer {
+namespace {
+
+// [low, high] or the default pair of a repeated field.
+std::pair<double, double> PairOf(const google::protobuf::RepeatedField<double>& values,
+                                 const char* name, double first, double second) {
+  if (values.empty()) return {first, second};
+  if (values.size() != 2) {
+    throw train::TrainError(train::ErrorKind::kUserError,
+                            absl::StrCat(name, " needs two numbers, got ", values.size()));
+  }
+  return {values[0], values[1]};
+}
+
+train::OptimizerOptions ToOptimizer(const v1::OptimizerConfig& config) {
+  train::OptimizerOptions out;
+  out.kind = train::OptimizerFromName(config.has_name() ? config.name() : "sgd");
+  const bool adamw = out.kind == train::OptimizerKind::kAdamW;
+  out.lr = config.has_lr() ? config.lr() : adamw ? 0.001 : 0.01;
+  out.weight_decay = config.has_weight_decay() ? config.weight_decay() : adamw ? 0.01 : 1e-4;
+  if (config.has_momentum()) out.momentum = config.momentum();
+  if (config.has_nesterov()) out.nesterov = config.nesterov();
+  if (config.has_beta1()) out.beta1 = config.beta1();
+  if (config.has_beta2()) out.beta2 = config.beta2();
+  return out;
+}
+
+}  // namespace
+
+int EpochsOf(const v1::TrainConfig& config) {
+  int sum = 0;
+  for (const v1::Phase& phase : config.phases()) sum += phase.epochs();
+  if (config.phases_size() > 0) return sum;
+  return config.has_epochs() ? config.epochs() : 10;
+}
+
+int64_t BatchSizeOf(const v1::TrainConfig& config) {
+  return config.has_batch_size() ? config.batch_size() : 64;
+}
+
+uint64_t SeedOf(const v1::TrainConfig& config) { return config.has_seed() ? config.seed() : 1; }
+
+train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
+                                   int64_t steps_per_epoch) {
+  const v1::TrainConfig& config = prepare.config();
+  train::TrainOptions out;
+  if (config.has_model()) out.model = config.model();
+  out.num_classes = num_classes;
+  if (config.has_image_size()) out.image_size = config.image_size();
+  out.batch_size = BatchSizeOf(config);
+  out.steps_per_epoch = steps_per_epoch;
+  out.epochs = EpochsOf(config);
+  for (const v1::Phase& phase : config.phases()) {
+    const auto [body, head] = PairOf(phase.lr_scale(), "lr_scale", 1, 1);
+    if (phase.has_freeze() && phase.freeze() != "none" && phase.freeze() != "body") {
+      throw train::TrainError(train::ErrorKind::kUserError,
+                              absl::StrCat("freeze is none or body, got '", phase.freeze(), "'"));
+    }
+    out.phases.push_back({.epochs = phase.epochs(),
+                          .freeze_body = phase.freeze() == "body",
+                          .body_lr_scale = body,
+                          .head_lr_scale = head});
+  }
+  if (config.has_schedule()) out.schedule = train::ScheduleFromName(config.schedule());
+  out.optimizer = ToOptimizer(config.optimizer());
+  const bool gpu = prepare.device() != "cpu";
+  out.precision = config.has_precision() ? train::PrecisionFromName(config.precision())
+                  : gpu                  ? train::Precision::kBf16
+                                         : train::Precision::kFp32;
+  if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
+  out.seed = SeedOf(config);
+  out.device = prepare.device();
+  out.threads = std::max(1, prepare.threads());
+  return out;
+}
+
+data::AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
+  data::AugmentOptions out;
+  out.rotate = config.rotate();
+  const std::string flip = config.has_flip() ? config.flip() : "horizontal";
+  if (flip == "none") {
+    out.flip = data::Flip::kNone;
+  } else if (flip == "horizontal") {
+    out.flip = data::Flip::kHorizontal;
+  } else if (flip == "vertical") {
+    out.flip = data::Flip::kVertical;
+  } else if (flip == "both") {
+    out.flip = data::Flip::kBoth;
+  } else {
+    throw train::TrainError(
+        train::ErrorKind::kUserError,
+        absl::StrCat("flip is none, horizontal, vertical or both, got '", flip, "'"));
+  }
+  std::tie(out.crop_lo, out.crop_hi) = PairOf(config.crop_scale(), "crop_scale", 1, 1);
+  out.lighting = config.lighting();
+  return out;
+}
+
+int LoaderThreads(const v1::Prepare& prepare) {
+  if (prepare.config().loader_threads() > 0) return prepare.config().loader_threads();
+  // On a CPU the step itself wants the threads, and decoded pictures are kept.
+  const int threads = prepare.device() == "cpu" ? prepare.threads() / 2 : prepare.threads();
+  return std::max(1, threads);
+}
+
+v1::FailureKind ToFailureKind(train::ErrorKind kind) {
+  switch (kind) {
+    case train::ErrorKind::kUserError:
+    // The same settings diverge again; the user has to change them.
+    case train::ErrorKind::kDiverged:
+      return v1::FAILURE_KIND_USER_ERROR;
+    case train::ErrorKind::kOutOfMemory:
+      return v1::FAILURE_KIND_OUT_OF_MEMORY;
+    case train::ErrorKind::kPeerLost:
+    case train::ErrorKind::kInternal:
+      return v1::FAILURE_KIND_INFRASTRUCTURE;
+  }
+  return v1::FAILURE_KIND_INFRASTRUCTURE;
+}
+
+}  // namespace mead::trainer

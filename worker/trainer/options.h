@@ -1,0 +1,30 @@
+// From the API's words to those of the training step and the data plane.
+#pragma once
+
+#include "mead/v1/trainer.pb.h"
+#include "worker/data/augment.h"
+#include "worker/train/config.h"
+#include "worker/train/errors.h"
+
+namespace mead::trainer {
+
+// The settings of a trial on this rank; absent fields get the defaults that
+// train_config.proto states.
+// Errors: TrainError kUserError.
+train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
+                                   int64_t steps_per_epoch);
+
+// Passes over the training split: `epochs`, or the phases' sum.
+int EpochsOf(const v1::TrainConfig& config);
+int64_t BatchSizeOf(const v1::TrainConfig& config);
+uint64_t SeedOf(const v1::TrainConfig& config);
+
+// Errors: TrainError kUserError.
+data::AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
+
+// Decoding threads of a loader.
+int LoaderThreads(const v1::Prepare& prepare);
+
+v1::FailureKind ToFailureKind(train::ErrorKind kind);
+
+}  // namespace mead::trainer

@@ -1,0 +1,339 @@
+#include "worker/trainer/trial_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "common/base/classification_metrics.h"
+#include "common/base/confusion_matrix.h"
+#include "common/base/epoch_plan.h"
+#include "common/clock.h"
+#include "common/dataset/manifest.h"
+#include "common/files.h"
+#include "worker/data/loader.h"
+#include "worker/train/communicator.h"
+#include "worker/train/rendezvous.h"
+#include "worker/train/session.h"
+#include "worker/trainer/options.h"
+
+namespace mead::trainer {
+namespace {
+
+// About two progress reports a second.
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
+constexpr auto kRendezvousTimeout = std::chrono::seconds(60);
+
+// A line for the trial's log; the agent sends standard error on.
+void Say(const std::string& line) { std::cerr << line + "\n"; }
+
+// The data plane reports by Status; one exception type carries everything here.
+template <class T>
+T OrThrow(absl::StatusOr<T> result) {
+  if (result.ok()) return *std::move(result);
+  const bool users = result.status().code() == absl::StatusCode::kInvalidArgument ||
+                     result.status().code() == absl::StatusCode::kDataLoss;
+  throw train::TrainError(users ? train::ErrorKind::kUserError : train::ErrorKind::kInternal,
+                          std::string(result.status().message()));
+}
+void OrThrow(const absl::Status& status) {
+  if (!status.ok()) OrThrow(absl::StatusOr<int>(status));
+}
+
+class TrialRun {
+ public:
+  TrialRun(const v1::Prepare& prepare, AgentLink& link)
+      : prepare_(prepare), config_(prepare.config()), link_(link) {}
+
+  void Run() {
+    PrepareData();
+    ReportReady();
+    JoinGang(AwaitGo());
+    for (int epoch = first_epoch_; epoch <= EpochsOf(config_); ++epoch) {
+      const EpochPlan plan = PlanOf(dataset::Split::kTrain, epoch);
+      Train(epoch, plan);
+      Evaluate(epoch);
+      ReportEpoch(epoch, plan);
+      SaveCheckpoint(epoch);
+    }
+  }
+
+ private:
+  struct TrainFigures {
+    double loss_sum = 0;  // over samples
+    int64_t correct = 0;
+    int64_t samples = 0;
+    double learning_rate = 0;
+    absl::Duration time;
+  };
+
+  bool is_rank_zero() const { return prepare_.rank() == 0; }
+
+  // Everything that needs no other rank.
+  void PrepareData() {
+    manifest_ = OrThrow(
+        dataset::Manifest::FromJson(OrThrow(ReadFile(prepare_.manifest_path()))));
+    // The session checks these too, but only after Go; a wrong one should not
+    // bring a whole gang together first.
+    options_ = ToTrainOptions(
+        prepare_, static_cast<int>(manifest_.classes.size()),
+        static_cast<int64_t>(PlanOf(dataset::Split::kTrain, 1).steps()));
+    train::Validate(options_);
+    data::LoaderOptions loader;
+    loader.manifest = &manifest_;
+    loader.shard_paths.assign(prepare_.shard_paths().begin(), prepare_.shard_paths().end());
+    loader.image_size = options_.image_size;
+    loader.augment = ToAugmentOptions(config_.augment());
+    loader.seed = options_.seed;
+    loader.threads = LoaderThreads(prepare_);
+    loader.split = dataset::Split::kTrain;
+    train_loader_ = OrThrow(data::Loader::Create(loader));
+    loader.split = dataset::Split::kVal;
+    val_loader_ = OrThrow(data::Loader::Create(loader));
+    if (is_rank_zero() && prepare_.world_size() > 1) {
+      store_ = train::RendezvousStore::Serve(prepare_.host(), kRendezvousTimeout);
+    }
+  }
+
+  void ReportReady() {
+    v1::AttachRequest message;
+    v1::MemberReady& ready = *message.mutable_ready();
+    if (store_ != nullptr) ready.set_rendezvous(store_->address());
+    ready.set_plan_digest(
+        PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1).Digest());
+    link_.Send(std::move(message));
+  }
+
+  std::string AwaitGo() {
+    for (;;) {
+      const v1::AttachResponse message = link_.Next();
+      if (message.has_start()) return message.start().rendezvous();
+    }
+  }
+
+  void JoinGang(const std::string& rendezvous) {
+    const bool gang = prepare_.world_size() > 1;
+    if (gang && !is_rank_zero()) {
+      store_ = train::RendezvousStore::Connect(rendezvous, kRendezvousTimeout);
+    }
+    communicator_ = train::MakeCommunicator({.rank = prepare_.rank(),
+                                             .world_size = prepare_.world_size(),
+                                             .host = prepare_.host(),
+                                             .device = prepare_.device()},
+                                            store_);
+    session_ = std::make_unique<train::TrainingSession>(options_, communicator_);
+    if (!prepare_.resume_path().empty()) {
+      const train::ResumePoint point = session_->Resume(prepare_.resume_path());
+      first_epoch_ = point.epoch + 1;
+      Say(absl::StrCat("resumed from the checkpoint of epoch ", point.epoch, ", step ",
+                       point.global_step));
+    } else if (!prepare_.weights_path().empty()) {
+      Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
+    }
+    Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads",
+                        prepare_.rank(), prepare_.world_size(), options_.model,
+                        static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
+                        options_.threads));
+  }
+
+  // Evaluation keeps the samples' order; both use every sample exactly once.
+  EpochPlan PlanOf(dataset::Split split, int epoch) const {
+    return EpochPlan({.num_samples = manifest_.Count(split),
+                      .seed = SeedOf(config_),
+                      .epoch = static_cast<uint64_t>(epoch),
+                      .batch_size = static_cast<uint64_t>(BatchSizeOf(config_)),
+                      .world_size = static_cast<uint32_t>(prepare_.world_size()),
+                      .shuffle = split == dataset::Split::kTrain});
+  }
+
+  // Sets the loader to work on this rank's slices of the plan.
+  void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan) {
+    std::vector<std::vector<uint64_t>> steps(plan.steps());
+    for (uint64_t step = 0; step < plan.steps(); ++step) {
+      const auto slice = plan.Slice(step, static_cast<uint32_t>(prepare_.rank()));
+      steps[step].assign(slice.begin(), slice.end());
+    }
+    OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(steps)));
+  }
+
+  void Train(int epoch, const EpochPlan& plan) {
+    figures_ = {};
+    session_->StartEpoch(epoch);
+    const absl::Time start = RealClock().Now();
+    window_start_ = start;
+    window_samples_ = 0;
+    StartLoader(*train_loader_, epoch, plan);
+    for (uint64_t step = 0; step < plan.steps(); ++step) {
+      const data::Batch batch = OrThrow(train_loader_->Next());
+      const train::StepResult result =
+          session_->TrainStep(batch.pixels.data(), batch.labels.data(), batch.size,
+                              static_cast<int64_t>(plan.BatchSize(step)));
+      figures_.loss_sum += result.loss * static_cast<double>(result.samples);
+      figures_.correct += result.correct;
+      figures_.samples += result.samples;
+      figures_.learning_rate = result.learning_rate;
+      ReportProgress("train", epoch, step + 1, plan.steps(), result.samples);
+    }
+    figures_.time = RealClock().Now() - start;
+  }
+
+  void Evaluate(int epoch) {
+    const int classes = static_cast<int>(manifest_.classes.size());
+    ConfusionMatrix mine(classes);
+    double loss_sum = 0;
+    session_->StartEvaluation();
+    const EpochPlan plan = PlanOf(dataset::Split::kVal, 1);
+    StartLoader(*val_loader_, epoch, plan);
+    for (uint64_t step = 0; step < plan.steps(); ++step) {
+      const data::Batch batch = OrThrow(val_loader_->Next());
+      if (batch.size > 0) {
+        const train::EvalResult result =
+            session_->EvalStep(batch.pixels.data(), batch.labels.data(), batch.size);
+        if (!mine.Add(batch.labels, result.predicted).ok()) {
+          throw train::TrainError(train::ErrorKind::kInternal,
+                                  "the model predicted a class that does not exist");
+        }
+        loss_sum += result.loss_sum;
+      }
+      ReportProgress("eval", epoch, step + 1, plan.steps(),
+                     static_cast<int64_t>(plan.BatchSize(step)));
+    }
+    std::vector<int64_t> counts = communicator_->SumOverRanks(
+        std::vector<int64_t>(mine.counts().begin(), mine.counts().end()));
+    std::optional<ConfusionMatrix> sum = ConfusionMatrix::FromCounts(classes, std::move(counts));
+    if (!sum.has_value() ||
+        sum->total() != static_cast<int64_t>(manifest_.Count(dataset::Split::kVal))) {
+      throw train::TrainError(train::ErrorKind::kInternal,
+                              "the ranks' confusion matrices do not add up to the validation split");
+    }
+    confusion_ = *std::move(sum);
+    const double total_loss = communicator_->SumOverRanks(std::vector<double>{loss_sum})[0];
+    val_loss_ = total_loss / static_cast<double>(std::max<int64_t>(1, confusion_.total()));
+  }
+
+  void ReportEpoch(int epoch, const EpochPlan& plan) {
+    if (!is_rank_zero()) return;
+    v1::AttachRequest message;
+    v1::EpochReport& report = *message.mutable_epoch();
+    report.set_epoch(epoch);
+    report.set_step(session_->global_step());
+    report.set_plan_digest(plan.Digest());
+    const auto samples = static_cast<double>(std::max<int64_t>(1, figures_.samples));
+    const double seconds = std::max(1e-9, absl::ToDoubleSeconds(figures_.time));
+    const ClassificationMetrics metrics = ComputeMetrics(confusion_);
+    auto& out = *report.mutable_metrics();
+    out["train/loss"] = figures_.loss_sum / samples;
+    out["train/accuracy"] = static_cast<double>(figures_.correct) / samples;
+    out["train/images_per_second"] = samples / seconds;
+    out["lr"] = figures_.learning_rate;
+    out["val/loss"] = val_loss_;
+    out["val/accuracy"] = metrics.accuracy;
+    out["val/balanced_accuracy"] = metrics.balanced_accuracy;
+    out["val/macro_f1"] = metrics.macro_f1;
+    out["val/mcc"] = metrics.mcc;
+    out["val/r_k"] = metrics.r_k;
+    for (size_t i = 0; i < manifest_.classes.size(); ++i) {
+      const std::string& name = manifest_.classes[i];
+      out["val/recall/" + name] = metrics.classes[i].recall;
+      out["val/precision/" + name] = metrics.classes[i].precision;
+      out["val/specificity/" + name] = metrics.classes[i].specificity;
+      out["val/f1/" + name] = metrics.classes[i].f1;
+      report.mutable_confusion()->add_classes(name);
+    }
+    for (const int64_t count : confusion_.counts()) report.mutable_confusion()->add_counts(count);
+    Say(absl::StrFormat("epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
+                        "%.4f; %.1f images/s",
+                        epoch, EpochsOf(config_), out["train/loss"], out["train/accuracy"],
+                        val_loss_, metrics.accuracy, out["train/images_per_second"]));
+    link_.Send(std::move(message));
+  }
+
+  void SaveCheckpoint(int epoch) {
+    if (!is_rank_zero()) return;
+    const std::string path =
+        absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, ".safetensors");
+    session_->SaveCheckpoint(path, epoch);
+    v1::AttachRequest message;
+    message.mutable_checkpoint()->set_epoch(epoch);
+    message.mutable_checkpoint()->set_path(path);
+    link_.Send(std::move(message));
+  }
+
+  // samples: of the step just done. Rank 0 speaks for the gang.
+  void ReportProgress(const char* phase, int epoch, uint64_t step, uint64_t steps,
+                      int64_t samples) {
+    window_samples_ += samples;
+    const absl::Time now = RealClock().Now();
+    const absl::Duration window = now - window_start_;
+    if (!is_rank_zero() || window < kProgressInterval) return;
+    v1::Progress progress;
+    progress.set_phase(phase);
+    progress.set_epoch(epoch);
+    progress.set_step(static_cast<int64_t>(step));
+    progress.set_steps_per_epoch(static_cast<int64_t>(steps));
+    const auto seen = static_cast<double>(std::max<int64_t>(1, figures_.samples));
+    progress.set_train_loss(figures_.loss_sum / seen);
+    progress.set_train_accuracy(static_cast<double>(figures_.correct) / seen);
+    progress.set_learning_rate(figures_.learning_rate);
+    progress.set_images_per_second(static_cast<double>(window_samples_) /
+                                   absl::ToDoubleSeconds(window));
+    link_.SendProgress(std::move(progress));
+    window_start_ = now;
+    window_samples_ = 0;
+  }
+
+  const v1::Prepare& prepare_;
+  const v1::TrainConfig& config_;
+  AgentLink& link_;
+  dataset::Manifest manifest_;
+  train::TrainOptions options_;
+  std::unique_ptr<data::Loader> train_loader_;
+  std::unique_ptr<data::Loader> val_loader_;
+  std::shared_ptr<train::RendezvousStore> store_;
+  std::shared_ptr<train::Communicator> communicator_;
+  std::unique_ptr<train::TrainingSession> session_;
+  int first_epoch_ = 1;
+  // Of the epoch under way.
+  TrainFigures figures_;
+  ConfusionMatrix confusion_{1};
+  double val_loss_ = 0;
+  // Since the last progress report.
+  absl::Time window_start_;
+  int64_t window_samples_ = 0;
+};
+
+v1::MemberExited Failed(v1::FailureKind kind, const std::string& message) {
+  Say("failed: " + message);
+  v1::MemberExited exited;
+  exited.set_kind(kind);
+  exited.set_message(message);
+  return exited;
+}
+
+}  // namespace
+
+v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
+  try {
+    TrialRun(prepare, link).Run();
+  } catch (const train::TrainError& error) {
+    return Failed(ToFailureKind(error.kind()), error.what());
+  } catch (const std::bad_alloc&) {
+    return Failed(v1::FAILURE_KIND_OUT_OF_MEMORY,
+                  "this machine has no memory left; make batch_size or image_size smaller");
+  } catch (const std::exception& error) {
+    return Failed(v1::FAILURE_KIND_INFRASTRUCTURE, error.what());
+  }
+  v1::MemberExited exited;
+  exited.set_succeeded(true);
+  return exited;
+}
+
+}  // namespace mead::trainer
