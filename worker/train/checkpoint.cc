@@ -80,9 +80,9 @@ ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
   }
   const WeightsReport report = CopyFromFile(file, targets, {});
   if (report.loaded.size() != targets.size() || !report.unexpected.empty()) {
-    throw TrainError(ErrorKind::kUserError,
-                     path + ": the checkpoint does not hold this trial's state: " +
-                         report.Summary());
+    throw TrainError(
+        ErrorKind::kUserError,
+        path + ": the checkpoint does not hold this trial's state: " + report.Summary());
   }
   return point;
 }

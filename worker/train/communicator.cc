@@ -15,9 +15,7 @@ class SingleCommunicator : public Communicator {
   explicit SingleCommunicator(std::string device) : device_(std::move(device)) {}
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
-  std::unique_ptr<Pending> AllReduceSum(at::Tensor&) override {
-    return std::make_unique<Done>();
-  }
+  std::unique_ptr<Pending> AllReduceSum(at::Tensor&) override { return std::make_unique<Done>(); }
   void Broadcast(at::Tensor&, int) override {}
   void Barrier() override {}
   std::string device() const override { return device_; }
@@ -56,9 +54,9 @@ std::vector<double> Communicator::SumOverRanks(std::vector<double> values) {
 std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& options,
                                                std::shared_ptr<RendezvousStore> store) {
   if (options.world_size < 1 || options.rank < 0 || options.rank >= options.world_size) {
-    throw TrainError(ErrorKind::kUserError,
-                     "rank " + std::to_string(options.rank) + " of " +
-                         std::to_string(options.world_size) + " is not a place in a gang");
+    throw TrainError(ErrorKind::kUserError, "rank " + std::to_string(options.rank) + " of " +
+                                                std::to_string(options.world_size) +
+                                                " is not a place in a gang");
   }
   if (options.world_size == 1) return std::make_shared<SingleCommunicator>(options.device);
   if (store == nullptr) {

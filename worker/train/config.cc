@@ -54,9 +54,9 @@ void Validate(const TrainOptions& options) {
         "image_size is " + std::to_string(options.image_size) + " and must be 32 to 4096");
   check(options.batch_size >= 1,
         "batch_size is " + std::to_string(options.batch_size) + " and must be at least 1");
-  check(options.steps_per_epoch >= 1, "steps_per_epoch is " +
-                                          std::to_string(options.steps_per_epoch) +
-                                          " and must be at least 1");
+  check(
+      options.steps_per_epoch >= 1,
+      "steps_per_epoch is " + std::to_string(options.steps_per_epoch) + " and must be at least 1");
   check(options.epochs >= 1,
         "epochs is " + std::to_string(options.epochs) + " and must be at least 1");
   if (!options.phases.empty()) {
@@ -78,8 +78,8 @@ void Validate(const TrainOptions& options) {
   check(InRange(optimizer.weight_decay, 0, 1e6), "optimizer.weight_decay must not be negative");
   check(InRange(optimizer.momentum, 0, 1) && optimizer.momentum < 1,
         "optimizer.momentum must be in [0, 1)");
-  check(InRange(optimizer.beta1, 0, 1) && optimizer.beta1 < 1 &&
-            InRange(optimizer.beta2, 0, 1) && optimizer.beta2 < 1,
+  check(InRange(optimizer.beta1, 0, 1) && optimizer.beta1 < 1 && InRange(optimizer.beta2, 0, 1) &&
+            optimizer.beta2 < 1,
         "optimizer.beta1 and beta2 must be in [0, 1)");
   check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");
   check(options.threads >= 1,

@@ -40,7 +40,7 @@ struct Phase {
 struct TrainOptions {
   std::string model = "resnet50";  // resnet18 | 34 | 50 | 101 | 152
   int num_classes = 0;
-  int image_size = 224;  // side of the square input, pixels
+  int image_size = 224;     // side of the square input, pixels
   int64_t batch_size = 64;  // global: over all ranks
   int64_t steps_per_epoch = 0;
   int epochs = 10;

@@ -1,8 +1,8 @@
 #include "worker/train/gloo_communicator.h"
 
 #include <gloo/context.h>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
 
 #include "worker/train/rendezvous_impl.h"

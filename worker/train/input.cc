@@ -37,9 +37,8 @@ at::Tensor InputStage::Load(const uint8_t* pixels, int64_t n, int64_t side) {
           : NormalizeOnGpu(bytes.const_data_ptr<uint8_t>(), out.data_ptr<c10::BFloat16>(), count,
                            stream);
   if (error != 0) {
-    throw TrainError(ErrorKind::kInternal,
-                     std::string("normalising pictures on the GPU: ") +
-                         cudaGetErrorString(static_cast<cudaError_t>(error)));
+    throw TrainError(ErrorKind::kInternal, std::string("normalising pictures on the GPU: ") +
+                                               cudaGetErrorString(static_cast<cudaError_t>(error)));
   }
 #endif
   return out;

@@ -187,10 +187,10 @@ class NcclCommunicator : public Communicator {
   const at::Device device_;
   const std::chrono::milliseconds timeout_;
   const c10::cuda::CUDAStream stream_;
-  at::cuda::CUDAEvent last_;  // the end of the newest collective
-  std::mutex mutex_;          // Abort() may come from another thread
-  bool aborted_ = false;                  // guarded by mutex_
-  ncclComm_t communicator_ = nullptr;     // guarded by mutex_ once made
+  at::cuda::CUDAEvent last_;           // the end of the newest collective
+  std::mutex mutex_;                   // Abort() may come from another thread
+  bool aborted_ = false;               // guarded by mutex_
+  ncclComm_t communicator_ = nullptr;  // guarded by mutex_ once made
 };
 
 }  // namespace

@@ -65,9 +65,9 @@ class Reducer {
   Communicator& communicator_;
   std::vector<at::Tensor> parameters_;
   std::vector<Bucket> plan_;
-  std::vector<Live> live_;      // by bucket
-  std::vector<Place> places_;   // by parameter
-  at::Tensor figures_;          // [kFigures], view of the last bucket's end
+  std::vector<Live> live_;     // by bucket
+  std::vector<Place> places_;  // by parameter
+  at::Tensor figures_;         // [kFigures], view of the last bucket's end
   size_t next_to_launch_ = 0;
   bool started_ = false;
   std::exception_ptr failure_;  // of a hook; Finish() throws it

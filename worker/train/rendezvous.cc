@@ -32,9 +32,9 @@ Listener ListenOn(const std::string& host) {
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
   if (const int error = getaddrinfo(host.c_str(), "0", &hints, &found); error != 0) {
-    throw TrainError(ErrorKind::kUserError,
-                     "the worker's address '" + host + "' cannot be resolved: " +
-                         gai_strerror(error) + "; start the worker with --address");
+    throw TrainError(ErrorKind::kUserError, "the worker's address '" + host +
+                                                "' cannot be resolved: " + gai_strerror(error) +
+                                                "; start the worker with --address");
   }
   Listener listener;
   std::string problem;

@@ -67,8 +67,7 @@ struct ResNet::Builder {
     layer.beta = Parameter(norm + ".bias", at::zeros({out}));
     layer.mean = Buffer(norm + ".running_mean", at::zeros({out}));
     layer.var = Buffer(norm + ".running_var", at::ones({out}));
-    net.batches_tracked_.push_back(
-        Buffer(norm + ".num_batches_tracked", at::zeros({}, at::kLong)));
+    net.batches_tracked_.push_back(Buffer(norm + ".num_batches_tracked", at::zeros({}, at::kLong)));
     return layer;
   }
 
@@ -144,15 +143,15 @@ at::Tensor ResNet::Apply(const Block& block, const at::Tensor& x, bool batch_sta
 }
 
 at::Tensor ResNet::Forward(const at::Tensor& images, bool batch_statistics) {
-  at::Tensor x = Apply(stem_, images, batch_statistics).relu_();        // [N, 64, H/2, W/2]
-  x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});                        // [N, 64, H/4, W/4]
+  at::Tensor x = Apply(stem_, images, batch_statistics).relu_();  // [N, 64, H/2, W/2]
+  x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});                  // [N, 64, H/4, W/4]
   for (const Block& block : blocks_) x = Apply(block, x, batch_statistics);
-  x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);                    // [N, features]
+  x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);  // [N, features]
   if (batch_statistics) {
     at::NoGradGuard no_grad;
     at::_foreach_add_(batches_tracked_, 1);
   }
-  return at::linear(x, fc_weight_, fc_bias_);                           // [N, classes]
+  return at::linear(x, fc_weight_, fc_bias_);  // [N, classes]
 }
 
 }  // namespace mead::train

@@ -45,11 +45,11 @@ class ResNet {
  private:
   // A convolution without bias and the batch-norm after it.
   struct ConvNorm {
-    at::Tensor weight;        // [out, in, k, k], channels_last
+    at::Tensor weight;  // [out, in, k, k], channels_last
     int64_t stride = 1;
     int64_t padding = 0;
-    at::Tensor gamma, beta;   // [out]
-    at::Tensor mean, var;     // [out], running statistics
+    at::Tensor gamma, beta;  // [out]
+    at::Tensor mean, var;    // [out], running statistics
   };
   struct Block {
     std::vector<ConvNorm> layers;  // 3x3, 3x3 (basic) or 1x1, 3x3, 1x1 (bottleneck)

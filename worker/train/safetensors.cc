@@ -22,9 +22,8 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
 [[noreturn]] void FailDisk(const std::string& path, const std::string& what) {
-  throw TrainError(ErrorKind::kInternal,
-                   path + ": " + what + ": " + std::strerror(errno) +
-                       "; check that the disk has space and is writable");
+  throw TrainError(ErrorKind::kInternal, path + ": " + what + ": " + std::strerror(errno) +
+                                             "; check that the disk has space and is writable");
 }
 
 void ReadFully(int descriptor, void* destination, size_t bytes, int64_t offset,
@@ -156,8 +155,7 @@ SafetensorsFile::~SafetensorsFile() {
 SafetensorsFile SafetensorsFile::Open(const std::string& path) {
   SafetensorsFile file(path, open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.descriptor_ < 0) {
-    throw TrainError(ErrorKind::kUserError,
-                     path + ": cannot be opened: " + std::strerror(errno));
+    throw TrainError(ErrorKind::kUserError, path + ": cannot be opened: " + std::strerror(errno));
   }
   struct stat status {};
   if (fstat(file.descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {

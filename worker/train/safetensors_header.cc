@@ -69,14 +69,13 @@ class HeaderParser {
  private:
   [[noreturn]] void Fail(const std::string& what) const { Fail(what, at_); }
   [[noreturn]] void Fail(const std::string& what, size_t at) const {
-    throw TrainError(ErrorKind::kUserError,
-                     path_ + ": not a valid safetensors file: " + what + " (at byte " +
-                         std::to_string(8 + at) + ")");
+    throw TrainError(ErrorKind::kUserError, path_ + ": not a valid safetensors file: " + what +
+                                                " (at byte " + std::to_string(8 + at) + ")");
   }
 
   void Spaces() {
-    while (at_ < json_.size() && (json_[at_] == ' ' || json_[at_] == '\n' || json_[at_] == '\t' ||
-                                  json_[at_] == '\r')) {
+    while (at_ < json_.size() &&
+           (json_[at_] == ' ' || json_[at_] == '\n' || json_[at_] == '\t' || json_[at_] == '\r')) {
       ++at_;
     }
   }
@@ -137,16 +136,35 @@ class HeaderParser {
       }
       if (at_ >= json_.size()) Fail("the header ends within a string");
       switch (json_[at_++]) {
-        case '"': text += '"'; break;
-        case '\\': text += '\\'; break;
-        case '/': text += '/'; break;
-        case 'b': text += '\b'; break;
-        case 'f': text += '\f'; break;
-        case 'n': text += '\n'; break;
-        case 'r': text += '\r'; break;
-        case 't': text += '\t'; break;
-        case 'u': AppendUtf8(CodePoint(), text); break;
-        default: Fail("unknown escape in a string");
+        case '"':
+          text += '"';
+          break;
+        case '\\':
+          text += '\\';
+          break;
+        case '/':
+          text += '/';
+          break;
+        case 'b':
+          text += '\b';
+          break;
+        case 'f':
+          text += '\f';
+          break;
+        case 'n':
+          text += '\n';
+          break;
+        case 'r':
+          text += '\r';
+          break;
+        case 't':
+          text += '\t';
+          break;
+        case 'u':
+          AppendUtf8(CodePoint(), text);
+          break;
+        default:
+          Fail("unknown escape in a string");
       }
     }
   }
@@ -199,7 +217,8 @@ class HeaderParser {
         const std::string dtype = String();
         const auto entry = std::find_if(kDTypes.begin(), kDTypes.end(),
                                         [&](const DTypeEntry& e) { return dtype == e.name; });
-        if (entry == kDTypes.end()) Fail("tensor '" + name + "' has unknown dtype '" + dtype + "'", at);
+        if (entry == kDTypes.end())
+          Fail("tensor '" + name + "' has unknown dtype '" + dtype + "'", at);
         info.dtype = entry->dtype;
       } else if (key == "shape" && !(fields & 2)) {
         fields |= 2;
@@ -253,7 +272,8 @@ class HeaderParser {
     };
     for (const auto* tensor : by_offset) {
       const auto& [name, info] = *tensor;
-      if (info.begin < covered) fail("tensor '" + name + "' overlaps the one before it", info.begin);
+      if (info.begin < covered)
+        fail("tensor '" + name + "' overlaps the one before it", info.begin);
       if (info.begin > covered) fail("a gap before tensor '" + name + "'", covered);
       covered += info.bytes;
     }

@@ -43,8 +43,7 @@ double LearningRateFactor(ScheduleKind kind, int64_t step, int64_t total_steps) 
 
 PhaseSpan PhaseOfEpoch(const TrainOptions& options, int epoch) {
   if (options.phases.empty()) {
-    return {.phase = {.epochs = options.epochs},
-            .steps = options.epochs * options.steps_per_epoch};
+    return {.phase = {.epochs = options.epochs}, .steps = options.epochs * options.steps_per_epoch};
   }
   PhaseSpan span;
   int epochs_before = 0;

@@ -114,10 +114,10 @@ struct TrainingSession::Impl {
   at::Tensor Labels(const int32_t* labels, int n) const {
     for (int i = 0; i < n; ++i) {
       if (labels[i] < 0 || labels[i] >= options.num_classes) {
-        throw TrainError(ErrorKind::kInternal,
-                         "label " + std::to_string(labels[i]) + " at place " + std::to_string(i) +
-                             " of the batch is not in [0, " +
-                             std::to_string(options.num_classes) + ")");
+        throw TrainError(ErrorKind::kInternal, "label " + std::to_string(labels[i]) + " at place " +
+                                                   std::to_string(i) +
+                                                   " of the batch is not in [0, " +
+                                                   std::to_string(options.num_classes) + ")");
       }
     }
     return at::from_blob(const_cast<int32_t*>(labels), {n}, at::dtype(at::kInt))
@@ -157,11 +157,11 @@ struct TrainingSession::Impl {
                       .learning_rate = HeadRate(peak_share)};
     // The loss is the gang's, so every rank stops here together, before the update.
     if (!std::isfinite(result.loss)) {
-      throw TrainError(ErrorKind::kDiverged,
-                       "the loss is " + std::to_string(result.loss) + " at step " +
-                           std::to_string(global_step) + " with learning rate " +
-                           std::to_string(result.learning_rate) +
-                           "; a smaller learning rate may help");
+      throw TrainError(ErrorKind::kDiverged, "the loss is " + std::to_string(result.loss) +
+                                                 " at step " + std::to_string(global_step) +
+                                                 " with learning rate " +
+                                                 std::to_string(result.learning_rate) +
+                                                 "; a smaller learning rate may help");
     }
     optimizer.Step(options.optimizer.lr * peak_share * phase->phase.body_lr_scale,
                    result.learning_rate);
@@ -222,8 +222,8 @@ WeightsReport TrainingSession::LoadWeights(const std::string& path) {
     tensors.insert(tensors.end(), buffers.begin(), buffers.end());
     WeightsReport report = CopyFromFile(file, tensors, {kOptimizerPrefix});
     if (report.loaded.empty()) {
-      throw TrainError(ErrorKind::kUserError, path + ": no tensor fits " + impl_->options.model +
-                                                  ": " + report.Summary());
+      throw TrainError(ErrorKind::kUserError,
+                       path + ": no tensor fits " + impl_->options.model + ": " + report.Summary());
     }
     return report;
   });
@@ -231,8 +231,7 @@ WeightsReport TrainingSession::LoadWeights(const std::string& path) {
 
 ResumePoint TrainingSession::Resume(const std::string& path) {
   return Translated("resuming", [&] {
-    const ResumePoint point =
-        ReadCheckpoint(path, impl_->options, impl_->model, impl_->optimizer);
+    const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->model, impl_->optimizer);
     impl_->global_step = point.global_step;
     impl_->StartEpoch(point.epoch + 1);
     return point;
@@ -250,8 +249,7 @@ StepResult TrainingSession::TrainStep(const uint8_t* pixels, const int32_t* labe
 }
 
 void TrainingSession::StartEvaluation() {
-  Translated("sharing batch-norm statistics",
-             [&] { impl_->BroadcastAll(impl_->model.buffers()); });
+  Translated("sharing batch-norm statistics", [&] { impl_->BroadcastAll(impl_->model.buffers()); });
 }
 
 EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* labels, int n) {

@@ -31,8 +31,8 @@ auto Translated(const char* doing, F&& f) -> decltype(f()) {
   } catch (const TrainError&) {
     throw;
   } catch (const c10::OutOfMemoryError& error) {
-    throw TrainError(ErrorKind::kOutOfMemory, std::string(doing) + ": " +
-                                                  FirstLine(error.what_without_backtrace()));
+    throw TrainError(ErrorKind::kOutOfMemory,
+                     std::string(doing) + ": " + FirstLine(error.what_without_backtrace()));
   } catch (const std::bad_alloc&) {
     throw TrainError(ErrorKind::kOutOfMemory, std::string(doing) + ": no memory left");
   } catch (const c10::Error& error) {
