@@ -1,5 +1,6 @@
 #include "worker/train/rendezvous.h"
 
+#include <c10/util/Logging.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -63,6 +64,12 @@ Listener ListenOn(const std::string& host) {
   return listener;
 }
 
+// c10d logs every failed connection with its C++ stack; ours say it in a line.
+void KeepC10dQuiet() {
+  constexpr int kFatal = 3;
+  FLAGS_caffe2_log_level = kFatal;
+}
+
 std::vector<uint8_t> Bytes(std::string_view text) { return {text.begin(), text.end()}; }
 
 // A store that does not answer means that rank 0 is gone.
@@ -85,6 +92,7 @@ RendezvousStore::~RendezvousStore() = default;
 
 std::shared_ptr<RendezvousStore> RendezvousStore::Serve(const std::string& host,
                                                         std::chrono::milliseconds timeout) {
+  KeepC10dQuiet();
   const Listener listener = ListenOn(host);
   c10d::TCPStoreOptions options;
   options.port = listener.port;
@@ -117,6 +125,7 @@ std::shared_ptr<RendezvousStore> RendezvousStore::Connect(const std::string& add
   }
   std::string host = address.substr(0, colon);
   if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  KeepC10dQuiet();
   c10d::TCPStoreOptions options;
   options.port = port;
   options.waitWorkers = false;

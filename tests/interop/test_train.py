@@ -1,0 +1,146 @@
+"""The training step equals PyTorch's and torchvision's.
+
+Usage: test_train.py TRAIN_PROBE CASE
+  logits MODEL SIDE   the same weights give torchvision's logits within 1e-4
+  steps sgd|adamw     three optimizer steps give torch.optim's weights
+  safetensors         files go both ways between us and the Python package
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import safetensors.torch
+import torch
+import torchvision
+
+CLASSES = 8
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+def run(*arguments: object) -> str:
+    return subprocess.run([str(a) for a in arguments], check=True, stdout=subprocess.PIPE,
+                          text=True, timeout=240).stdout
+
+
+def make_model(name: str) -> torch.nn.Module:
+    """A torchvision model whose batch-norm layers are not the identity."""
+    torch.manual_seed(3)
+    model = torchvision.models.get_model(name, weights=None, num_classes=CLASSES)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.0)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+            torch.nn.init.normal_(module.running_mean, 0, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.8, 1.5)
+    return model
+
+
+def check_logits(probe: str, folder: pathlib.Path, name: str, side: int) -> None:
+    model = make_model(name).eval()
+    images = torch.randn(3, 3, side, side)
+    with torch.no_grad():
+        expected = model(images)
+    safetensors.torch.save_file(model.state_dict(), folder / "weights")
+    safetensors.torch.save_file({"images": images}, folder / "input")
+    run(probe, "logits", name, CLASSES, folder / "weights", folder / "input", folder / "out")
+    ours = safetensors.torch.load_file(folder / "out")["logits"]
+    difference = (ours - expected).abs().max().item()
+    print(f"{name} at {side}: logits up to {expected.abs().max():.3g}, "
+          f"largest difference {difference:.3g}")
+    assert difference < 1e-4
+    assert expected.std() > 1e-3, "the comparison says nothing: all logits are the same"
+
+
+def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
+    steps, batch, side, smoothing = 5, 8, 64, 0.1
+    model = make_model("resnet18").train()
+    safetensors.torch.save_file(model.state_dict(), folder / "weights")
+    pixels = torch.randint(0, 256, (steps, batch, side, side, 3), dtype=torch.uint8)
+    labels = torch.randint(0, CLASSES, (steps, batch), dtype=torch.int32)
+    safetensors.torch.save_file({"pixels": pixels, "labels": labels}, folder / "input")
+    if optimizer_name == "sgd":
+        lr = 0.01
+        optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True,
+                                    weight_decay=1e-2)
+    else:
+        lr = 1e-4
+        optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps,
+                                                   cycle_momentum=False)
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    figures = []
+    for step in range(steps):
+        images = (pixels[step].permute(0, 3, 1, 2).float() / 255 - MEAN) / DEVIATION
+        rate = optimizer.param_groups[0]["lr"]
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels[step].long())
+        loss.backward()
+        optimizer.step()
+        if step + 1 < steps:
+            schedule.step()
+        figures.append((loss.item(), rate))
+    output = run(probe, "steps", "resnet18", CLASSES, folder / "weights", folder / "input",
+                 folder / "out", optimizer_name, lr, smoothing)
+    ours = [tuple(float(x) for x in line.split()) for line in output.splitlines()]
+    print(optimizer_name, "ours", ours, "torch", figures)
+    # float32 sums in another order grow apart from step to step.
+    numpy.testing.assert_allclose(ours[0], figures[0], rtol=1e-5)
+    numpy.testing.assert_allclose(ours, figures, rtol=1e-3)
+    result = safetensors.torch.load_file(folder / "out")
+    before = safetensors.torch.load_file(folder / "weights")
+    for name, value in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            assert result[name] == steps
+            continue
+        moved = (value - before[name]).norm()
+        apart = (result[name] - value).norm()
+        assert apart <= 0.02 * moved + 1e-5, f"{name}: moved {moved}, {apart} apart"
+
+
+def check_safetensors(probe: str, folder: pathlib.Path) -> None:
+    types = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.uint8,
+             torch.int16, torch.int32, torch.int64, torch.bool]
+    tensors = {f"{i} {t}".replace("torch.", "tenseur é/"): (torch.randn(3, 5) * 50).to(t)
+               for i, t in enumerate(types)}
+    tensors["empty"] = torch.empty(0, 4)
+    tensors["scalar"] = torch.tensor(2.5)
+    metadata = {"format": "pt", "with \"quotes\"": "line\nbreak \u0001 ∑"}
+    safetensors.torch.save_file(tensors, folder / "theirs", metadata)
+    run(probe, "rewrite", folder / "theirs", folder / "ours")
+    loaded = safetensors.torch.load_file(folder / "ours")
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype and torch.equal(loaded[name], tensor), name
+    with safetensors.safe_open(folder / "ours", "pt") as file:
+        assert file.metadata() == metadata
+    # A checkpoint without the optimizer's tensors is a state_dict.
+    model = make_model("resnet18")
+    safetensors.torch.save_file(model.state_dict(), folder / "weights")
+    safetensors.torch.save_file({"pixels": torch.zeros(1, 2, 32, 32, 3, dtype=torch.uint8),
+                                 "labels": torch.zeros(1, 2, dtype=torch.int32)}, folder / "input")
+    run(probe, "steps", "resnet18", CLASSES, folder / "weights", folder / "input",
+        folder / "checkpoint", "adamw", 1e-3, 0)
+    state = safetensors.torch.load_file(folder / "checkpoint")
+    model.load_state_dict({k: v for k, v in state.items() if not k.startswith("optimizer.")})
+
+
+def main() -> None:
+    probe, case, *rest = sys.argv[1:]
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        if case == "logits":
+            check_logits(probe, folder, rest[0], int(rest[1]))
+        elif case == "steps":
+            check_steps(probe, folder, rest[0])
+        else:
+            check_safetensors(probe, folder)
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+// Runs pieces of worker/train for test_train.py, which compares with PyTorch.
+//
+// train_probe logits MODEL CLASSES WEIGHTS INPUT OUT
+//   INPUT holds "images" [N, 3, H, W] float32; OUT gets "logits" [N, CLASSES]
+// train_probe steps MODEL CLASSES WEIGHTS INPUT OUT OPTIMIZER LR SMOOTHING
+//   INPUT holds "pixels" [steps, N, H, W, 3] uint8 and "labels" [steps, N] int32;
+//   one-cycle schedule; prints each step's loss and rate; OUT gets a checkpoint
+// train_probe rewrite IN OUT
+//   copies every tensor and the metadata
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "worker/train/resnet.h"
+#include "worker/train/session.h"
+#include "worker/train/weights.h"
+
+namespace mead::train {
+namespace {
+
+at::Tensor Named(const SafetensorsFile& file, const std::string& name) {
+  return ReadTensor(file, file.tensors().at(name));
+}
+
+void Logits(char** argv) {
+  const at::NoGradGuard no_grad;
+  ResNet model({.model = argv[2], .num_classes = std::stoi(argv[3])});
+  std::vector<NamedTensor> tensors = model.parameters();
+  tensors.insert(tensors.end(), model.buffers().begin(), model.buffers().end());
+  const WeightsReport report = CopyFromFile(SafetensorsFile::Open(argv[4]), tensors, {});
+  if (report.loaded.size() != tensors.size() || !report.unexpected.empty()) {
+    throw TrainError(ErrorKind::kUserError, report.Summary());
+  }
+  const at::Tensor images =
+      Named(SafetensorsFile::Open(argv[5]), "images").contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor logits = model.Forward(images, /*batch_statistics=*/false).contiguous();
+  WriteSafetensors(
+      argv[6], {{.name = "logits", .shape = logits.sizes().vec(), .data = logits.const_data_ptr()}},
+      {});
+}
+
+void Steps(char** argv) {
+  const SafetensorsFile input = SafetensorsFile::Open(argv[5]);
+  const at::Tensor pixels = Named(input, "pixels");
+  const at::Tensor labels = Named(input, "labels");
+  const auto batch = static_cast<int>(labels.size(1));
+  TrainOptions options;
+  options.model = argv[2];
+  options.num_classes = std::stoi(argv[3]);
+  options.image_size = static_cast<int>(pixels.size(2));
+  options.batch_size = batch;
+  options.steps_per_epoch = labels.size(0);
+  options.epochs = 1;
+  options.optimizer.kind = OptimizerFromName(argv[7]);
+  options.optimizer.lr = std::stod(argv[8]);
+  options.optimizer.weight_decay = 1e-2;
+  options.label_smoothing = std::stod(argv[9]);
+  options.threads = 2;
+  TrainingSession session(options, MakeCommunicator({}, nullptr));
+  session.LoadWeights(argv[4]);
+  for (int64_t step = 0; step < labels.size(0); ++step) {
+    const StepResult result =
+        session.TrainStep(pixels[step].const_data_ptr<uint8_t>(),
+                          labels[step].const_data_ptr<int32_t>(), batch, batch);
+    std::printf("%.9g %.9g\n", result.loss, result.learning_rate);
+  }
+  session.SaveCheckpoint(argv[6], 1);
+}
+
+void Rewrite(char** argv) {
+  const SafetensorsFile file = SafetensorsFile::Open(argv[2]);
+  std::vector<std::vector<char>> kept;
+  std::vector<TensorData> tensors;
+  for (const auto& [name, info] : file.tensors()) {
+    kept.emplace_back(static_cast<size_t>(info.bytes));
+    file.Read(info, kept.back().data());
+    tensors.push_back(
+        {.name = name, .dtype = info.dtype, .shape = info.shape, .data = kept.back().data()});
+  }
+  WriteSafetensors(argv[3], std::move(tensors), file.metadata());
+}
+
+}  // namespace
+}  // namespace mead::train
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  try {
+    if (mode == "logits" && argc == 7) {
+      mead::train::Logits(argv);
+    } else if (mode == "steps" && argc == 10) {
+      mead::train::Steps(argv);
+    } else if (mode == "rewrite" && argc == 4) {
+      mead::train::Rewrite(argv);
+    } else {
+      return 2;
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "train_probe: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
