@@ -169,7 +169,7 @@ v1::RegisterWorker Agent::Registration() {
   v1::RegisterWorker registration;
   registration.set_worker_id(options_.name);
   registration.set_instance_id(instance_id_);
-  registration.set_protocol_version(kProtocolVersion);
+  registration.set_protocol_version(options_.protocol_version);
   registration.set_version(kVersion);
   registration.set_address(options_.address);
   registration.set_slots(options_.slots);

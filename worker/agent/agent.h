@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/files.h"
+#include "common/version.h"
 #include "worker/agent/artifact_cache.h"
 #include "worker/agent/artifact_client.h"
 #include "worker/agent/event_loop.h"
@@ -39,6 +40,7 @@ struct AgentOptions {
   std::filesystem::path dir;
   uint64_t cache_bytes = uint64_t{20} << 30;
   std::filesystem::path trainer;  // mead-trainer
+  int protocol_version = kProtocolVersion;
 };
 
 class Agent {

@@ -1,0 +1,188 @@
+"""What a cluster does when its processes are killed; run by CTest, one test a process."""
+
+import pathlib
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+from cluster import BIN, Cluster, is_alive, wait_for
+
+EPOCHS = 6
+
+
+def epochs_by_metric(points):
+    """metric name -> list of the epochs that it was reported for."""
+    epochs = {}
+    for point in points:
+        epochs.setdefault(point["name"], []).append(point["epoch"])
+    return epochs
+
+
+class SweepTest(unittest.TestCase):
+    def test_sweep_of_two_ranks_completes_with_everything_reported(self):
+        with Cluster() as cluster:
+            cluster.start()
+            cluster.add_dataset()
+            sweep_id = cluster.submit(trials=2, epochs=2)
+            result = cluster.wait_for_sweep(sweep_id)
+            self.assertEqual(result["sweep"]["state"], "SWEEP_STATE_SUCCEEDED")
+            self.assertEqual(result["sweep"]["trialsSucceeded"], 2)
+            for trial in result["trials"]:
+                self.assertEqual(trial["attempt"], 1)
+                self.assertEqual(trial["epochsDone"], 2)
+                self.assertTrue(pathlib.Path(trial["latestCheckpoint"]["path"]).is_file())
+                points = cluster.get(f"trials/{trial['id']}/metrics")["points"]
+                reported = epochs_by_metric(points)
+                for name in ("train/loss", "train/accuracy", "train/images_per_second", "lr",
+                             "val/loss", "val/accuracy", "val/balanced_accuracy", "val/macro_f1",
+                             "val/mcc", "val/r_k", "val/recall/esophagitis",
+                             "val/precision/polyps", "val/specificity/polyps", "val/f1/polyps"):
+                    self.assertEqual(reported.get(name), [1, 2], name)
+                # Evaluation is exact: 8 classes, 20 % of 24 pictures each.
+                confusion = cluster.get(f"trials/{trial['id']}/confusion")["confusion"]
+                dataset = cluster.get("datasets")["datasets"][0]
+                self.assertEqual(sum(int(n) for n in confusion["counts"]),
+                                 int(dataset["valSamples"]))
+            # The second trial ran in the processes of the first: they stayed warm.
+            for name in cluster.workers:
+                self.assertEqual(len(cluster.trainers(name)), 1)
+                log = (cluster.dir / f"{name}.log").read_text()
+                self.assertEqual(log.count("is free of"), 2, log)
+            self.assertEqual(list((cluster.dir / "worker-1" / "work").iterdir()), [])
+
+
+class KilledTrainerTest(unittest.TestCase):
+    def test_gang_stops_and_goes_on_from_its_last_checkpoint(self):
+        with Cluster() as cluster:
+            cluster.start()
+            cluster.add_dataset()
+            sweep_id = cluster.submit(epochs=EPOCHS)
+            trial_id = f"{sweep_id}-0"
+            before = cluster.wait_for_checkpoint(trial_id)
+            victim, = cluster.trainers("worker-1")
+            other, = cluster.trainers("worker-2")
+            killed = time.monotonic()
+            cluster.kill(victim)
+            wait_for("the other member is gone", lambda: not is_alive(other), seconds=5)
+            gone_after = time.monotonic() - killed
+            wait_for("the second attempt trains",
+                     lambda: cluster.trial(trial_id).get("attempt") == 2 and
+                     cluster.trial(trial_id)["state"] == "TRIAL_STATE_RUNNING")
+            print(f"the gang was gone after {gone_after:.1f} s and trains again after "
+                  f"{time.monotonic() - killed:.1f} s")
+            result = cluster.wait_for_sweep(sweep_id)
+            trial = result["trials"][0]
+            self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED", trial)
+            self.assertEqual(trial["attempt"], 2)
+            self.assertEqual(trial["epochsDone"], EPOCHS)
+            resumed = [int(match.group(1)) for line in cluster.logs(trial_id)
+                       if (match := re.match(r"resumed from the checkpoint of epoch (\d+)", line))]
+            self.assertEqual(len(resumed), 2, "both ranks say where they go on from")
+            self.assertEqual(len(set(resumed)), 1)
+            self.assertGreaterEqual(resumed[0], int(before["latestCheckpoint"]["epoch"]))
+
+
+class KilledAgentTest(unittest.TestCase):
+    def test_lease_notices_and_trial_ends_after_the_worker_returns(self):
+        with Cluster(lease="2s") as cluster:
+            cluster.start()
+            cluster.add_dataset()
+            sweep_id = cluster.submit(epochs=EPOCHS)
+            trial_id = f"{sweep_id}-0"
+            cluster.wait_for_checkpoint(trial_id)
+            orphan, = cluster.trainers("worker-1")
+            agent = cluster.workers["worker-1"]
+            cluster.kill(agent.pid)
+            agent.wait()
+            wait_for("the trainer dies with its agent", lambda: not is_alive(orphan), seconds=5)
+
+            def lost():
+                nodes = {node["id"]: node for node in cluster.get("nodes")["nodes"]}
+                slots = nodes["worker-1"]["slots"]
+                return all(slot["state"] == "SLOT_STATE_LOST" for slot in slots)
+            wait_for("the lease runs out", lost, seconds=20)
+            wait_for("the trial waits for two slots",
+                     lambda: cluster.trial(trial_id)["state"] == "TRIAL_STATE_QUEUED", seconds=20)
+            cluster.start_worker("worker-1")
+            result = cluster.wait_for_sweep(sweep_id)
+            trial = result["trials"][0]
+            self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED", trial)
+            self.assertEqual(trial["attempt"], 2)
+            self.assertTrue(any(line.startswith("resumed from") for line in cluster.logs(trial_id)))
+
+
+class KilledCoordinatorTest(unittest.TestCase):
+    def test_trainers_go_on_and_no_acknowledged_report_is_lost(self):
+        with Cluster(lease="4s") as cluster:
+            cluster.start()
+            cluster.add_dataset()
+            sweep_id = cluster.submit(trials=2, epochs=EPOCHS)
+            first = f"{sweep_id}-0"
+            cluster.wait_for_checkpoint(first)
+            pids = {name: cluster.trainers(name) for name in cluster.workers}
+            before = cluster.get(f"trials/{first}/metrics")["points"]
+            cluster.kill(cluster.coordinator.pid)
+            cluster.coordinator.wait()
+            # They train on alone: rank 0 writes a further checkpoint meanwhile.
+            for name, trainers in pids.items():
+                for pid in trainers:
+                    self.assertTrue(is_alive(pid), f"{name}'s trainer ended with the coordinator")
+            cluster.start_coordinator()
+            cluster.wait_for_workers()
+            self.assertEqual({name: cluster.trainers(name) for name in cluster.workers}, pids)
+            result = cluster.wait_for_sweep(sweep_id)
+            self.assertEqual(result["sweep"]["state"], "SWEEP_STATE_SUCCEEDED")
+            for trial in result["trials"]:
+                # No trial ran twice to success, or even started again.
+                self.assertEqual(trial["attempt"], 1, trial)
+                points = cluster.get(f"trials/{trial['id']}/metrics")["points"]
+                reported = epochs_by_metric(points)
+                self.assertEqual(reported["val/accuracy"], list(range(1, EPOCHS + 1)))
+            after = cluster.get(f"trials/{first}/metrics")["points"]
+            for point in before:
+                self.assertIn(point, after)
+            # The same processes did the whole sweep.
+            self.assertEqual({name: cluster.trainers(name) for name in cluster.workers}, pids)
+            for name in cluster.workers:
+                log = (cluster.dir / f"{name}.log").read_text()
+                self.assertEqual(log.count("is free of"), 2, log)
+
+
+class StoppedWorkerTest(unittest.TestCase):
+    def test_sigterm_ends_trainers_and_hands_the_trial_back(self):
+        with Cluster() as cluster:
+            cluster.start()
+            cluster.add_dataset()
+            sweep_id = cluster.submit(epochs=EPOCHS)
+            trial_id = f"{sweep_id}-0"
+            cluster.wait_for_checkpoint(trial_id)
+            trainers = cluster.trainers("worker-1")
+            agent = cluster.workers["worker-1"]
+            agent.send_signal(signal.SIGTERM)
+            self.assertEqual(agent.wait(timeout=10), 0)
+            for pid in trainers:
+                self.assertFalse(is_alive(pid))
+            cluster.start_worker("worker-1")
+            trial = cluster.wait_for_sweep(sweep_id)["trials"][0]
+            self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED", trial)
+            self.assertEqual(trial["attempt"], 2)
+
+
+class RefusedWorkerTest(unittest.TestCase):
+    def test_worker_of_another_protocol_is_told_which_side_to_upgrade(self):
+        with Cluster() as cluster:
+            cluster.start_coordinator()
+            result = subprocess.run(
+                [BIN.parent / "tests" / "next_version_worker", "--coordinator", cluster.grpc,
+                 "--name", "next", "--dir", cluster.dir / "next", "--accelerator", "cpu",
+                 "--trainer", BIN / "mead-trainer"],
+                capture_output=True, text=True, timeout=60)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn("speaks protocol 2", result.stderr)
+            self.assertIn("upgrade the coordinator", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
