@@ -134,10 +134,11 @@ class Cluster:
         return self.get(f"trials/{trial_id}")["trial"]
 
     def logs(self, trial_id):
-        return [line["text"] for line in json.loads(self.mead("logs", trial_id, "-o", "json"))
-                .get("lines", [])]
+        # One JSON object a line, as a stream has no end to close a list at.
+        return [json.loads(line)["text"]
+                for line in self.mead("logs", trial_id, "-o", "json").splitlines()]
 
-    def add_dataset(self, images_per_class=24):
+    def add_dataset(self, images_per_class=12):
         self.mead("dataset", "synth", "tiny", "--images-per-class", images_per_class, "--size", 64)
 
     def submit(self, trials=1, epochs=6, ranks=2):
