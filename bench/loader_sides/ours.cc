@@ -1,0 +1,76 @@
+// Our side of bench/loader: builds a data set of a folder, then loads an epoch for each line on
+// stdin and answers with the seconds it took.
+//
+// Usage: loader_ours PICTURES OUT_DIR IMAGE_SIZE BATCH THREADS CACHE_BYTES
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "common/base/epoch_plan.h"
+#include "common/dataset/build.h"
+#include "worker/data/loader.h"
+
+namespace {
+
+template <class T>
+T OrDie(absl::StatusOr<T> value) {
+  if (value.ok()) return *std::move(value);
+  std::cerr << "loader_ours: " << value.status() << "\n";
+  std::exit(1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 7) {
+    std::cerr << "usage: loader_ours PICTURES OUT_DIR IMAGE_SIZE BATCH THREADS CACHE_BYTES\n";
+    return 2;
+  }
+  mead::dataset::BuildOptions build;
+  build.name = "bench";
+  build.path = argv[1];
+  build.out_dir = argv[2];
+  const mead::dataset::Manifest manifest = OrDie(mead::dataset::BuildDataset(build));
+  mead::data::LoaderOptions options;
+  options.manifest = &manifest;
+  for (size_t i = 0; i < manifest.shards.size(); ++i) {
+    options.shard_paths.push_back(build.out_dir + "/" + ShardFileName(manifest, i));
+  }
+  options.image_size = std::atoi(argv[3]);
+  options.threads = std::atoi(argv[5]);
+  options.cache_bytes = std::strtoull(argv[6], nullptr, 10);
+  options.augment = {.rotate = 180,
+                     .flip = mead::data::Flip::kBoth,
+                     .crop_lo = 0.7,
+                     .crop_hi = 1,
+                     .lighting = 0.2};
+  const auto loader = OrDie(mead::data::Loader::Create(options));
+  std::printf("%llu\n", static_cast<unsigned long long>(loader->num_samples()));
+  std::fflush(stdout);
+  uint64_t epoch = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto start = std::chrono::steady_clock::now();
+    const mead::EpochPlan plan({.num_samples = loader->num_samples(),
+                                .seed = 1,
+                                .epoch = ++epoch,
+                                .batch_size = std::strtoull(argv[4], nullptr, 10),
+                                .world_size = 1});
+    std::vector<std::vector<uint64_t>> steps;
+    for (uint64_t step = 0; step < plan.steps(); ++step) {
+      const auto slice = plan.Slice(step, 0);
+      steps.emplace_back(slice.begin(), slice.end());
+    }
+    if (const absl::Status status = loader->StartEpoch(epoch, std::move(steps)); !status.ok()) {
+      std::cerr << status << "\n";
+      return 1;
+    }
+    for (uint64_t step = 0; step < plan.steps(); ++step) OrDie(loader->Next());
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    std::printf("%.6f\n", took.count());
+    std::fflush(stdout);
+  }
+  return 0;
+}
