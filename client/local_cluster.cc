@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -64,6 +65,9 @@ absl::Status LocalCluster::StartAll(const LocalUpOptions& options) {
                                absl::StrCat("127.0.0.1:", options.http_port)},
                               options));
   MEAD_RETURN_IF_ERROR(WaitUntilReady(deadline));
+  // The workers do not know of each other: each would take all cores for its own slots.
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  const int threads = std::max(1, cores / std::max(1, options.workers * options.slots));
   for (int i = 1; i <= options.workers; ++i) {
     const std::string name = WorkerName(i);
     std::vector<std::string> command = {programs + "/mead-worker",
@@ -71,6 +75,8 @@ absl::Status LocalCluster::StartAll(const LocalUpOptions& options) {
                                         endpoints_.grpc,
                                         "--slots",
                                         absl::StrCat(options.slots),
+                                        "--threads",
+                                        absl::StrCat(threads),
                                         "--dir",
                                         absl::StrCat(dir_, "/workers/", name),
                                         "--name",

@@ -1,5 +1,6 @@
 #include "worker/agent/trainer_pool.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -83,6 +84,11 @@ absl::Status TrainerPool::StartProcess(int slot) {
   child.argv = {options_.program.string(), "--socket", options_.socket.string(), "--slot",
                 absl::StrCat(slot)};
   child.environment = {{"MEAD_TRAINER_TOKEN", trainer.token}};
+  // OpenMP's threads spin at barriers by default; where ranks share cores that
+  // makes a step many times slower.
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
+    child.environment.emplace_back("OMP_WAIT_POLICY", "PASSIVE");
+  }
   child.on_lines = [this, slot](std::vector<std::string> lines) {
     loop_.Post([this, slot, lines = std::move(lines)]() mutable {
       callbacks_.on_lines(slot, std::move(lines));
