@@ -108,7 +108,7 @@ absl::Status UploadWeights(Session& session, Connection* server, SweepFile* file
 void PrintField(Session& session, const char* name, const std::string& value) {
   if (!value.empty())
     session.terminal.out << absl::StrCat(name, ":")
-                         << std::string(14 - std::string(name).size(), ' ') << value << "\n";
+                         << std::string(13 - std::string(name).size(), ' ') << value << "\n";
 }
 
 void PrintIndented(Session& session, const std::string& text) {

@@ -84,14 +84,12 @@ void ProtoReader::ReadField(const YamlNode& node, const std::string& path,
 
 bool ProtoReader::ReadInteger(const YamlNode& node, const std::string& field, int64_t min,
                               uint64_t max, int64_t* out) {
-  uint64_t large = 0;
   const bool integer =
       node.kind == YamlNode::Kind::kScalar && node.ScalarType() == YamlNode::Type::kInteger;
-  if (integer && absl::SimpleAtoi(node.text, out) && *out >= min &&
-      (*out < 0 || static_cast<uint64_t>(*out) <= max)) {
-    return true;
-  }
-  if (integer && absl::SimpleAtoi(node.text, &large) && large <= max) {
+  uint64_t large = 0;
+  if (integer && absl::SimpleAtoi(node.text, out)) {
+    if (*out >= min && (*out < 0 || static_cast<uint64_t>(*out) <= max)) return true;
+  } else if (integer && absl::SimpleAtoi(node.text, &large) && large <= max) {
     *out = static_cast<int64_t>(large);  // the upper half of uint64 fields
     return true;
   }

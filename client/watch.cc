@@ -136,6 +136,11 @@ absl::StatusOr<int> WatchSweep(Session& session, const std::string& sweep_id) {
                                              id.empty() ? sweep_id : id, ")"));
   }
   MEAD_RETURN_IF_ERROR(status);
+  if (!HasEnded(view.last().sweep().state())) {
+    return absl::UnavailableError(
+        absl::StrCat("the coordinator at ", server->address(),
+                     " ended the watch before the sweep; watch it again"));
+  }
   if (session.format == OutputFormat::kTable) {
     view.Erase();
     if (!session.terminal.out_is_tty) session.terminal.out << "\n";
