@@ -198,7 +198,6 @@ void Engine::Run() {
   while (true) {
     std::deque<Item> items;
     std::vector<core::WorkerLost> lost;
-    std::optional<core::TimeMicros> deadline;
     Round round;
     {
       absl::MutexLock lock(&mu_);
@@ -210,7 +209,6 @@ void Engine::Run() {
       if (stopping_ && queue_.empty()) break;
       items.swap(queue_);
       lost = ExpiredLeases(now);
-      deadline = next_deadline_;
       round.at = absl::ToUnixMicros(now + time_offset_);
     }
     for (core::WorkerLost& event : lost) StepInto(round, std::move(event));
@@ -223,8 +221,10 @@ void Engine::Run() {
       }
       if (item.done) round.completions.emplace_back(std::move(item.done), std::move(status));
     }
-    // One Tick per deadline: a core that leaves a passed one in its state must
-    // not make this loop fill the journal.
+    // Any event passes deadlines, so a Tick is needed only where none came. One
+    // per deadline: a core that leaves a passed one in its state must not make
+    // this loop fill the journal.
+    const std::optional<core::TimeMicros> deadline = core::NextDeadline(state_);
     if (deadline.has_value() && *deadline <= round.at && *deadline > last_tick_) {
       last_tick_ = *deadline;
       StepInto(round, core::Tick{});

@@ -62,8 +62,8 @@ struct WorkerReport {
   // From 1 per instance; a sequence that is durable already is not applied
   // again. 0: may be applied twice.
   uint64_t sequence = 0;
-  std::optional<Body> event;
-  store::Rows rows;
+  std::optional<Body> event = {};
+  store::Rows rows = {};
 };
 
 class Engine {

@@ -32,8 +32,8 @@ struct ConfusionRow {
   std::string trial_id;
   int attempt = 0;
   int epoch = 0;
-  std::vector<std::string> classes;
-  std::vector<int64_t> counts;  // [K, K], row-major, row = true class
+  std::vector<std::string> classes = {};
+  std::vector<int64_t> counts = {};  // [K, K], row-major, row = true class
   bool operator==(const ConfusionRow&) const = default;
 };
 

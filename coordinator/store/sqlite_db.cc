@@ -2,7 +2,6 @@
 
 #include <sqlite3.h>
 
-#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -120,7 +119,6 @@ absl::StatusOr<int64_t> SqliteDb::QueryInt(std::string_view sql) const {
 }
 
 absl::Status SqliteDb::Error(int code) const {
-  const int system_error = db_ != nullptr ? sqlite3_system_errno(db_) : 0;
   const std::string what = absl::StrCat(
       path_.string(), ": ", db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code));
   const std::string folder = path_.parent_path().string();
@@ -145,13 +143,9 @@ absl::Status SqliteDb::Error(int code) const {
       return absl::PermissionDeniedError(
           absl::StrCat(what, "; the coordinator must be able to write in ", folder));
     case SQLITE_IOERR:
-      if (system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG) {
-        return absl::ResourceExhaustedError(
-            absl::StrCat(what, " (disk, quota or file-size limit reached); free disk space for ",
-                         folder, " and start again"));
-      }
-      return absl::InternalError(absl::StrCat(what, " (system error ", system_error,
-                                              "); see the kernel's log for the disk of ", folder));
+      return absl::InternalError(absl::StrCat(what, " (SQLite code ", code,
+                                              "); look at the disk of ", folder,
+                                              ": its quota, its mount, the kernel's log"));
     default:
       return absl::InternalError(absl::StrCat(what, " (SQLite code ", code, ")"));
   }
