@@ -1,9 +1,12 @@
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/commands.h"
 #include "client/format.h"
+#include "client/interrupt.h"
 #include "client/progress.h"
 #include "client/stream.h"
 #include "client/table.h"
@@ -45,6 +48,15 @@ class ScratchDir {
 
   const fs::path& path() const { return path_; }
 
+  // Building is long work on many threads that nothing can call back: an interrupt during it
+  // clears the folder and ends the process.
+  void EndProcess(const Terminal& terminal) const {
+    terminal.err << "\nmead: interrupted; nothing was added\n" << std::flush;
+    std::error_code error;
+    fs::remove_all(path_, error);
+    _exit(kExitInterrupted);
+  }
+
  private:
   const fs::path path_;
 };
@@ -83,8 +95,15 @@ dataset::Progress BuildProgress(ProgressLine* line) {
   };
 }
 
+absl::StatusOr<dataset::Manifest> Build(Session& session, const dataset::BuildOptions& options,
+                                        const ScratchDir& scratch) {
+  const InterruptScope scope([&] { scratch.EndProcess(session.terminal); });
+  return dataset::BuildDataset(options);
+}
+
 absl::StatusOr<int> BuildAndUpload(Session& session, Connection* server,
-                                   const AddDatasetOptions& options, const fs::path& out_dir) {
+                                   const AddDatasetOptions& options, const ScratchDir& scratch) {
+  const fs::path out_dir = scratch.path() / "shards";
   ProgressLine line(session.terminal);
   dataset::BuildOptions build;
   build.name = options.name;
@@ -93,8 +112,7 @@ absl::StatusOr<int> BuildAndUpload(Session& session, Connection* server,
   build.seed = options.seed;
   build.out_dir = out_dir.string();
   build.progress = BuildProgress(&line);
-  MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, dataset::BuildDataset(build));
-  if (Interrupted()) return absl::CancelledError("interrupted; nothing was added");
+  MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, Build(session, build, scratch));
   const std::string manifest_path = (out_dir / dataset::kManifestFileName).string();
   MEAD_ASSIGN_OR_RETURN(const std::string manifest_digest, DigestOfFile(manifest_path));
   MEAD_ASSIGN_OR_RETURN(const std::string manifest_text, ReadFile(manifest_path));
@@ -177,7 +195,7 @@ absl::StatusOr<int> AddDataset(Session& session, const AddDatasetOptions& option
   MEAD_ASSIGN_OR_RETURN(Connection* const server, ReachableServer(session));
   if (options.on_server) return ImportOnServer(session, server, options);
   const ScratchDir scratch(session.terminal);
-  return BuildAndUpload(session, server, options, scratch.path());
+  return BuildAndUpload(session, server, options, scratch);
 }
 
 absl::StatusOr<int> SynthDataset(Session& session, const SynthDatasetOptions& options) {
@@ -192,15 +210,15 @@ absl::StatusOr<int> SynthDataset(Session& session, const SynthDatasetOptions& op
     synth.size = options.size;
     synth.seed = options.seed;
     synth.progress = BuildProgress(&line);
+    const InterruptScope scope([&] { scratch.EndProcess(session.terminal); });
     MEAD_RETURN_IF_ERROR(dataset::SynthesizeDataset(synth));
   }
-  if (Interrupted()) return absl::CancelledError("interrupted; nothing was added");
   AddDatasetOptions add;
   add.name = options.name;
   add.path = pictures.string();
   add.val_fraction = options.val_fraction;
   add.seed = options.seed;
-  return BuildAndUpload(session, server, add, scratch.path() / "shards");
+  return BuildAndUpload(session, server, add, scratch);
 }
 
 absl::StatusOr<int> ListDatasets(Session& session) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
@@ -59,12 +60,15 @@ absl::Status LocalCluster::Up(const LocalUpOptions& options) {
 absl::Status LocalCluster::StartAll(const LocalUpOptions& options) {
   MEAD_ASSIGN_OR_RETURN(const std::string programs, ProgramFolder());
   const absl::Time deadline = absl::Now() + absl::Seconds(options.timeout_s);
+  const absl::StatusOr<Endpoints> before = ReadEndpoints();
   MEAD_RETURN_IF_ERROR(Ensure(kCoordinator,
                               {programs + "/mead-coordinator", "--dir", dir_, "--listen",
                                absl::StrCat("127.0.0.1:", options.port), "--http",
                                absl::StrCat("127.0.0.1:", options.http_port)},
                               options));
   MEAD_RETURN_IF_ERROR(WaitUntilReady(deadline));
+  // Workers that outlived their coordinator look for it where it was.
+  if (before.ok() && before->grpc != endpoints_.grpc) StopWorkers(Running());
   // The workers do not know of each other: each would take all cores for its own slots.
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   const int threads = std::max(1, cores / std::max(1, options.workers * options.slots));
@@ -121,12 +125,11 @@ absl::Status LocalCluster::CheckAlive() const {
   const Daemon* dead = FirstDead();
   if (dead == nullptr) return absl::OkStatus();
   const std::string tail = dead->LogTail(kTailLines);
-  return absl::FailedPreconditionError(
-      absl::StrCat("the ", dead->name(), " ", dead->Ending(), "; the end of ", dead->log_path(),
-                   ":\n  ", tail.empty() ? "(empty)" : absl::StrReplaceAll(tail, {{"\n", "\n  "}}),
-                   dead->name() == kCoordinator
-                       ? "\n  if a port is taken: --port N and --http-port N, 0 for any free one"
-                       : ""));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the ", dead->name(), " ", dead->Ending(), "; the end of ", dead->log_path(), ":\n  ",
+      tail.empty() ? "(empty)" : absl::StrReplaceAll(tail, {{"\n", "\n  "}}),
+      dead->name() == kCoordinator ? "\n  with mead local up that is --port N or --http-port N"
+                                   : ""));
 }
 
 absl::StatusOr<Endpoints> LocalCluster::ReadEndpoints() const {
@@ -206,19 +209,23 @@ std::vector<Daemon> LocalCluster::Running() const {
   return running;
 }
 
-int LocalCluster::Down() {
-  // What this object started are children, whose ends only it can collect.
-  std::vector<Daemon> running = started_.empty() ? Running() : daemons_;
+void LocalCluster::StopWorkers(const std::vector<Daemon>& running) {
   const auto is_worker = [](const Daemon& daemon) { return daemon.name() != kCoordinator; };
-  // Workers first, so that the coordinator sees them leave.
   for (const Daemon& daemon : running) {
     if (is_worker(daemon)) daemon.RequestStop();
   }
   for (const Daemon& daemon : running) {
     if (is_worker(daemon)) daemon.WaitForEnd(kGrace);
   }
+}
+
+int LocalCluster::Down() {
+  // What this object started are children, whose ends only it can collect.
+  std::vector<Daemon> running = started_.empty() ? Running() : daemons_;
+  // Workers first, so that the coordinator sees them leave.
+  StopWorkers(running);
   for (const Daemon& daemon : running) {
-    if (is_worker(daemon)) continue;
+    if (daemon.name() != kCoordinator) continue;
     daemon.RequestStop();
     daemon.WaitForEnd(kGrace);
   }

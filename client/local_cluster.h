@@ -54,6 +54,7 @@ class LocalCluster {
   absl::Status WaitUntilReady(absl::Time deadline);
   absl::Status WaitForWorkers(int workers, absl::Time deadline);
   absl::Status CheckAlive() const;
+  static void StopWorkers(const std::vector<Daemon>& running);
   std::string PidPath(const std::string& name) const { return dir_ + "/run/" + name + ".pid"; }
 
   const std::string dir_;

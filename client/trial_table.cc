@@ -101,7 +101,9 @@ std::string SweepLine(const Terminal& terminal, const mead::v1::Sweep& sweep) {
   if (sweep.trials_running() > 0) absl::StrAppend(&line, ", ", sweep.trials_running(), " running");
   if (sweep.trials_queued() > 0) absl::StrAppend(&line, ", ", sweep.trials_queued(), " queued");
   if (sweep.trials_failed() > 0) absl::StrAppend(&line, ", ", sweep.trials_failed(), " failed");
-  if (!sweep.message().empty()) absl::StrAppend(&line, "; ", sweep.message());
+  // After a success the message says the same in other words.
+  if (!sweep.message().empty() && sweep.state() != mead::v1::SWEEP_STATE_SUCCEEDED)
+    absl::StrAppend(&line, "; ", sweep.message());
   return line;
 }
 
