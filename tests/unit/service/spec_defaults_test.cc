@@ -1,0 +1,80 @@
+#include "coordinator/service/spec_defaults.h"
+
+#include <gtest/gtest.h>
+
+namespace mead::service {
+namespace {
+
+TEST(SpecDefaultsTest, AnEmptySpecGetsTheDocumentedDefaults) {
+  v1::SweepSpec spec;
+  FillDefaults(spec);
+  EXPECT_EQ(spec.objective().metric(), "val/accuracy");
+  EXPECT_EQ(spec.objective().goal(), "maximize");
+  EXPECT_EQ(spec.search().method(), "random");
+  EXPECT_EQ(spec.search().trials(), 1) << "without a space there is one configuration";
+  EXPECT_EQ(spec.resources().ranks(), 1);
+  EXPECT_EQ(spec.resources().accelerator(), "any");
+  EXPECT_EQ(spec.retry().out_of_memory(), 1);
+  EXPECT_EQ(spec.retry().infrastructure(), 10);
+  const v1::TrainConfig& train = spec.train();
+  EXPECT_EQ(train.model(), "resnet50");
+  EXPECT_EQ(train.image_size(), 224);
+  EXPECT_EQ(train.batch_size(), 64);
+  EXPECT_EQ(train.epochs(), 10);
+  EXPECT_EQ(train.schedule(), "one_cycle");
+  EXPECT_EQ(train.optimizer().name(), "sgd");
+  EXPECT_DOUBLE_EQ(train.optimizer().lr(), 0.01);
+  EXPECT_DOUBLE_EQ(train.optimizer().momentum(), 0.9);
+  EXPECT_TRUE(train.optimizer().nesterov());
+  EXPECT_EQ(train.augment().flip(), "horizontal");
+  EXPECT_FALSE(train.has_precision()) << "depends on the machine";
+}
+
+TEST(SpecDefaultsTest, PrecisionFollowsTheAccelerator) {
+  v1::TrainConfig cpu, gpu;
+  FillTrainDefaults(cpu, "cpu");
+  FillTrainDefaults(gpu, "gpu");
+  EXPECT_EQ(cpu.precision(), "fp32");
+  EXPECT_EQ(gpu.precision(), "bf16");
+}
+
+TEST(SpecDefaultsTest, WithPhasesTheEpochsAreTheirSum) {
+  v1::TrainConfig config;
+  config.add_phases()->set_epochs(4);
+  config.add_phases()->set_epochs(8);
+  FillTrainDefaults(config, "any");
+  EXPECT_EQ(config.epochs(), 12);
+  EXPECT_EQ(config.phases(0).lr_scale_size(), 2);
+}
+
+TEST(SpecDefaultsTest, ALossIsMinimised) {
+  v1::SweepSpec spec;
+  spec.mutable_objective()->set_metric("val/loss");
+  FillDefaults(spec);
+  EXPECT_EQ(spec.objective().goal(), "minimize");
+}
+
+TEST(SpecDefaultsTest, ASearchedOptimizerGetsItsOwnDefaultsPerTrial) {
+  v1::SweepSpec spec;
+  v1::Dimension& dimension = *spec.add_space();
+  dimension.set_path("optimizer.name");
+  dimension.mutable_choice()->add_values()->set_text("adamw");
+  FillDefaults(spec);
+  EXPECT_FALSE(spec.train().optimizer().has_lr());
+  v1::TrainConfig trial = spec.train();
+  trial.mutable_optimizer()->set_name("adamw");
+  FillTrainDefaults(trial, "cpu");
+  EXPECT_DOUBLE_EQ(trial.optimizer().lr(), 0.001);
+  EXPECT_FALSE(trial.optimizer().has_momentum());
+}
+
+TEST(SpecDefaultsTest, FillingTwiceChangesNothing) {
+  v1::SweepSpec once;
+  FillDefaults(once);
+  v1::SweepSpec twice = once;
+  FillDefaults(twice);
+  EXPECT_EQ(once.SerializeAsString(), twice.SerializeAsString());
+}
+
+}  // namespace
+}  // namespace mead::service

@@ -1,0 +1,188 @@
+#include "coordinator/service/spec_validation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/grpc_status.h"
+#include "coordinator/service/spec_defaults.h"
+
+namespace mead::service {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
+
+v1::SweepSpec ValidSpec() {
+  v1::SweepSpec spec;
+  spec.set_name("a");
+  spec.set_dataset("set");
+  spec.mutable_search()->set_trials(4);
+  return spec;
+}
+
+v1::Dimension& AddDimension(v1::SweepSpec& spec, const char* path) {
+  v1::Dimension& dimension = *spec.add_space();
+  dimension.set_path(path);
+  return dimension;
+}
+
+// "field: message" of each violation, defaults filled in first.
+std::vector<std::string> Judge(v1::SweepSpec spec, const v1::Dataset* dataset = nullptr) {
+  FillDefaults(spec);
+  std::vector<std::string> lines;
+  for (const v1::Violation& violation : ValidateSpec(spec, dataset)) {
+    lines.push_back(absl::StrCat(violation.field(), ": ", violation.message()));
+  }
+  return lines;
+}
+
+TEST(SpecValidationTest, AValidSpecHasNoViolations) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::FloatRange& lr = *AddDimension(spec, "optimizer.lr").mutable_log_uniform();
+  lr.set_low(1e-4);
+  lr.set_high(1e-1);
+  v1::IntRange& batch = *AddDimension(spec, "batch_size").mutable_int_();
+  batch.set_low(32);
+  batch.set_high(128);
+  batch.set_step(32);
+  AddDimension(spec, "augment.flip").mutable_choice()->add_values()->set_text("both");
+  EXPECT_THAT(Judge(spec), IsEmpty());
+}
+
+TEST(SpecValidationTest, EverythingWrongIsSaidAtOnce) {
+  v1::SweepSpec spec;
+  spec.set_name("no spaces allowed");
+  spec.mutable_objective()->set_goal("biggest");
+  spec.mutable_search()->set_trials(-1);
+  spec.mutable_resources()->set_ranks(-2);
+  spec.mutable_retry()->set_infrastructure(-5);
+  spec.mutable_train()->set_image_size(8);
+  spec.mutable_train()->mutable_optimizer()->set_lr(-1);
+  EXPECT_THAT(Judge(spec),
+              UnorderedElementsAre(StartsWith("name:"), StartsWith("dataset:"),
+                                   StartsWith("objective.goal:"), StartsWith("search.trials:"),
+                                   StartsWith("resources.ranks:"),
+                                   StartsWith("retry.infrastructure:"),
+                                   StartsWith("train.image_size: must be from 64 to 1024, not 8"),
+                                   StartsWith("train.optimizer.lr:")));
+}
+
+TEST(SpecValidationTest, UnknownWordsNameNearOnesAndPlannedOnesWhatWorks) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_train()->set_model("resnet43");
+  spec.mutable_search()->set_method("tpe");
+  spec.mutable_stopper()->set_method("asha");
+  EXPECT_THAT(Judge(spec),
+              UnorderedElementsAre(
+                  AllOf(StartsWith("train.model:"), HasSubstr("did you mean resnet")),
+                  "search.method: 'tpe' is not available in this version; use grid or random",
+                  "stopper.method: 'asha' is not available in this version; use none"));
+}
+
+TEST(SpecValidationTest, TheObjectiveMustBeReportedAndItsClassMustExist) {
+  v1::Dataset set;
+  set.add_classes()->set_name("polyps");
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_objective()->set_metric("val/acuracy");
+  EXPECT_THAT(Judge(spec, &set), ElementsAre(HasSubstr("did you mean val/accuracy")));
+  spec.mutable_objective()->set_metric("val/recall/polyps");
+  EXPECT_THAT(Judge(spec, &set), IsEmpty());
+  spec.mutable_objective()->set_metric("val/recall/polyp");
+  EXPECT_THAT(Judge(spec, &set), ElementsAre(HasSubstr("did you mean val/recall/polyps")));
+}
+
+TEST(SpecValidationTest, EmptyRangesAndUnknownPathsAreViolations) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::FloatRange& lr = *AddDimension(spec, "optimizer.lr").mutable_uniform();
+  lr.set_low(0.1);
+  lr.set_high(0.01);
+  AddDimension(spec, "augment.mixup").mutable_choice()->add_values()->set_number(0.1);
+  AddDimension(spec, "batch_size").mutable_choice();
+  AddDimension(spec, "seed");
+  EXPECT_THAT(
+      Judge(spec),
+      UnorderedElementsAre(
+          AllOf(StartsWith("space.optimizer.lr:"), HasSubstr("[0.1, 0.01] is empty")),
+          AllOf(StartsWith("space.augment.mixup:"), HasSubstr("nothing that a sweep can vary")),
+          AllOf(StartsWith("space.batch_size:"), HasSubstr("the choice is empty")),
+          AllOf(StartsWith("space.seed:"), HasSubstr("uniform, log_uniform, int or choice"))));
+}
+
+TEST(SpecValidationTest, ASearchedValueObeysTheLimitsOfItsField) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_resources()->set_ranks(2);
+  v1::IntRange& batch = *AddDimension(spec, "batch_size").mutable_int_();
+  batch.set_low(1);
+  batch.set_high(128);
+  v1::Choice& model = *AddDimension(spec, "model").mutable_choice();
+  model.add_values()->set_text("resnet18");
+  model.add_values()->set_text("vgg16");
+  v1::FloatRange& size = *AddDimension(spec, "image_size").mutable_uniform();
+  size.set_low(100);
+  size.set_high(200);
+  EXPECT_THAT(Judge(spec),
+              UnorderedElementsAre(
+                  AllOf(StartsWith("space.batch_size:"), HasSubstr("shared by 2 ranks")),
+                  AllOf(StartsWith("space.model:"), HasSubstr("'vgg16' is not one of")),
+                  AllOf(StartsWith("space.image_size:"), HasSubstr("use int or choice"))));
+}
+
+TEST(SpecValidationTest, AGridNeedsStepsAndAnEnd) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_search()->set_method("grid");
+  spec.mutable_search()->set_trials(0);
+  v1::FloatRange& decay = *AddDimension(spec, "optimizer.weight_decay").mutable_uniform();
+  decay.set_high(1);
+  EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("without a step")));
+  decay.set_step(0.1);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  FillDefaults(spec);
+  EXPECT_EQ(GridPoints(spec), 11);
+  decay.set_step(1e-6);
+  EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("more than 10000 points")));
+}
+
+TEST(SpecValidationTest, NumbersThatAreNoneAreRefused) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_train()->mutable_optimizer()->set_lr(std::numeric_limits<double>::quiet_NaN());
+  v1::FloatRange& smoothing = *AddDimension(spec, "label_smoothing").mutable_uniform();
+  smoothing.set_high(std::numeric_limits<double>::infinity());
+  EXPECT_THAT(Judge(spec), UnorderedElementsAre(StartsWith("train.optimizer.lr:"),
+                                                HasSubstr("must be finite")));
+}
+
+TEST(SpecValidationTest, PhasesAndEpochsMustAgree) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_train()->set_epochs(5);
+  v1::Phase& phase = *spec.mutable_train()->add_phases();
+  phase.set_epochs(4);
+  phase.set_freeze("head");
+  phase.add_lr_scale(1);
+  EXPECT_THAT(Judge(spec), UnorderedElementsAre(HasSubstr("leave epochs out"),
+                                                StartsWith("train.phases[0].freeze:"),
+                                                StartsWith("train.phases[0].lr_scale:")));
+}
+
+TEST(SpecValidationTest, TheErrorCarriesTheReport) {
+  v1::Violation violation;
+  violation.set_field("train.batch_size");
+  violation.set_message("is odd");
+  const absl::Status status = ViolationsError({violation});
+  const grpc::Status wire = ToGrpc(status);
+  v1::ValidationReport report;
+  ASSERT_TRUE(report.ParseFromString(wire.error_details()));
+  ASSERT_EQ(report.violations_size(), 1);
+  EXPECT_EQ(report.violations(0).field(), "train.batch_size");
+  EXPECT_EQ(wire.error_message(), "the sweep has 1 error: train.batch_size: is odd");
+}
+
+}  // namespace
+}  // namespace mead::service
