@@ -48,14 +48,14 @@ Surface EndoscopyScene::At(float x, float y) const {
     case 1:
       return DyedResectionMargin(x, y);
     case 2:
-      return ZLine(x, y, 0.10f + 0.90f * strength_);
+      return ZLine(x, y, 0.15f + 0.85f * strength_);
     case 3:
       return Cecum(x, y);
     case 4:
       return Pylorus(x, y);
     // A few normal ones are a little red, too.
     case 5:
-      return ZLine(x, y, 0.45f * strength_ * strength_ * strength_);
+      return ZLine(x, y, 0.40f * strength_ * strength_ * strength_ * strength_);
     case 6:
       return Polyp(x, y);
     default:
@@ -165,13 +165,13 @@ Surface EndoscopyScene::ZLine(float x, float y, float inflammation) const {
       Mix(s.colour, kVessel,
           0.3f * (1 - inside) * veins_strength_ * veins_.Lines(9 * cx + 0.6f * d, 9 * cy, 0.03f));
   const float reach = Bell(std::max(0.0f, d - line), 0.08f + 0.40f * inflammation);
-  const float streak = Ramp(0.60f - 0.16f * inflammation, 0.72f,
+  const float streak = Ramp(0.58f - 0.22f * inflammation, 0.68f - 0.10f * inflammation,
                             patches_.Fractal(4.5f * cx + 0.5f * d, 4.5f * cy + 11, 3));
   const float breaks = inflammation * streak * reach * (1 - inside);
-  s.colour = Mix(s.colour, kBlood, 0.75f * breaks);
+  s.colour = Mix(s.colour, kBlood, 0.9f * breaks);
   const float fibrin = Ramp(0.58f, 0.70f, fine_.Fractal(9 * x, 9 * y, 3));
-  s.colour = Mix(s.colour, kFibrin, 1.1f * inflammation * breaks * fibrin);
-  s.colour = Mix(s.colour, kSalmon, 0.22f * inflammation * reach);
+  s.colour = Mix(s.colour, kFibrin, 1.3f * inflammation * breaks * fibrin);
+  s.colour = Mix(s.colour, kSalmon, 0.35f * inflammation * reach * (1 - inside));
   s.gloss = 0.6f;
   return s;
 }
