@@ -126,6 +126,17 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       End(std::move(valid));
       return;
     }
+    // A process that comes back after it was fenced for a newer one of its name:
+    // taking the name back would have the two fence each other for ever.
+    const auto snapshot = context_.engine.snapshot();
+    const auto known = snapshot->workers.find(registration.worker_id());
+    if (request_.incarnation() > 0 && known != snapshot->workers.end() &&
+        known->second.instance_id != registration.instance_id()) {
+      End(absl::AbortedError(absl::StrCat("a newer process has registered as worker ",
+                                          registration.worker_id(),
+                                          "; give this one another --name")));
+      return;
+    }
     core::WorkerRegistered event;
     event.worker_id = registration.worker_id();
     event.instance_id = registration.instance_id();
