@@ -94,9 +94,9 @@ class Cluster:
         endpoints = json.loads((folder / "endpoints.json").read_text())
         self.grpc, self.http = endpoints["grpc"], endpoints["http"]
 
-    def start_worker(self, name, slots=1):
+    def start_worker(self, name, slots=1, prefix=()):
         self.workers[name] = self._start(
-            name, BIN / "mead-worker", "--coordinator", self.grpc, "--slots", slots, "--name", name,
+            name, *prefix, BIN / "mead-worker", "--coordinator", self.grpc, "--slots", slots, "--name", name,
             "--dir", self.dir / name, "--accelerator", "cpu", "--threads", 1)
 
     def wait_for_workers(self):

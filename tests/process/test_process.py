@@ -1,7 +1,9 @@
 """What a cluster does when its processes are killed; run by CTest, one test a process."""
 
+import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -182,6 +184,86 @@ class RefusedWorkerTest(unittest.TestCase):
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn("speaks protocol 2", result.stderr)
             self.assertIn("upgrade the coordinator", result.stderr)
+
+    def test_older_process_of_a_name_gives_way_to_the_newer(self):
+        with Cluster() as cluster:
+            cluster.start(workers=1)
+            older = cluster.workers["worker-1"]
+            # The same name from another folder, as a pod that moved would come.
+            newer = cluster._start("newer", BIN / "mead-worker", "--coordinator", cluster.grpc,
+                                   "--name", "worker-1", "--dir", cluster.dir / "newer",
+                                   "--accelerator", "cpu")
+            cluster.workers["newer"] = newer
+            self.assertEqual(older.wait(timeout=30), 2)
+            self.assertIn("give this one another --name",
+                          (cluster.dir / "worker-1.log").read_text())
+            self.assertIsNone(newer.poll())
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+class Hosts:
+    """Hosts as network namespaces on one bridge; the test itself is at 10.77.0.1."""
+
+    def __init__(self, names):
+        self.names = names
+        self.bridge = "meadbr0"
+
+    def __enter__(self):
+        self.__exit__()
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("addr", "add", "10.77.0.1/24", "dev", self.bridge)
+        ip("link", "set", self.bridge, "up")
+        for i, name in enumerate(self.names):
+            ip("netns", "add", name)
+            ip("link", "add", f"mead{i}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("link", "set", f"mead{i}", "master", self.bridge, "up")
+            ip("-n", name, "addr", "add", f"10.77.0.{i + 2}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        return self
+
+    def __exit__(self, *_):
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        subprocess.run(["ip", "link", "del", self.bridge], capture_output=True)
+
+    def unplug(self, name):
+        ip("link", "set", f"mead{self.names.index(name)}", "down")
+
+    def plug(self, name):
+        ip("link", "set", f"mead{self.names.index(name)}", "up")
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip"),
+                     "SKIPPED: network namespaces need root and iproute2")
+class SeveralHostsTest(unittest.TestCase):
+    def test_gang_across_hosts_survives_an_unplugged_one(self):
+        hosts = ["mead-host-1", "mead-host-2"]
+        with Hosts(hosts) as network, Cluster(lease="2s") as cluster:
+            cluster.grpc = "10.77.0.1:0"
+            cluster.start_coordinator()
+            for host in hosts:
+                # No --address: the agent finds the one that faces the coordinator.
+                cluster.start_worker(host, prefix=["ip", "netns", "exec", host])
+            cluster.wait_for_workers()
+            nodes = {node["id"]: node for node in cluster.get("nodes")["nodes"]}
+            self.assertEqual(nodes[hosts[1]]["address"].split(":")[0], "10.77.0.3")
+            cluster.add_dataset()
+            sweep_id = cluster.submit(epochs=EPOCHS)
+            trial_id = f"{sweep_id}-0"
+            cluster.wait_for_checkpoint(trial_id)
+            network.unplug(hosts[1])
+            wait_for("the lease of the unplugged host runs out",
+                     lambda: cluster.trial(trial_id)["state"] != "TRIAL_STATE_RUNNING", seconds=30)
+            network.plug(hosts[1])
+            trial = cluster.wait_for_sweep(sweep_id)["trials"][0]
+            self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED", trial)
+            self.assertGreaterEqual(trial["attempt"], 2)
+            for name, worker in cluster.workers.items():
+                self.assertIsNone(worker.poll(), f"{name} must live through a partition")
 
 
 if __name__ == "__main__":

@@ -89,10 +89,9 @@ absl::Status Agent::Init() {
   };
   callbacks.on_lines = [this](int slot, std::vector<std::string> lines) {
     if (const auto it = members_.find(slot); it != members_.end()) {
-      return it->second->OnLines(std::move(lines));
-    }
-    for (const std::string& line : lines) {
-      Log(LogLevel::kInfo, absl::StrCat("trainer of slot ", slot, ": ", line));
+      it->second->OnLines(std::move(lines));
+    } else {
+      OnLateLines(slot, std::move(lines));
     }
   };
   callbacks.on_ended = [this, with_member](int slot, const std::string& how) {
@@ -283,6 +282,27 @@ void Agent::EndAllMembers(const std::string& reason) {
   for (const auto& [slot, member] : members_) member->Abort(reason);
 }
 
+void Agent::OnLateLines(int slot, std::vector<std::string> lines) {
+  const auto last = last_members_.find(slot);
+  if (last == last_members_.end()) {
+    for (const std::string& line : lines) {
+      Log(LogLevel::kInfo, absl::StrCat("trainer of slot ", slot, ": ", line));
+    }
+    return;
+  }
+  // A pipe may be slower than the news of the end; an attempt's last words are
+  // the most wanted of all.
+  v1::Report report;
+  *report.mutable_trial() = last->second.trial();
+  report.set_rank(last->second.rank());
+  for (std::string& line : lines) {
+    *report.mutable_logs()->add_lines() = MakeLogLine(last->second, std::move(line));
+  }
+  if (!outbox_.AddLogs(std::move(report))) {
+    Log(LogLevel::kWarning, absl::StrCat(lines.size(), " late log lines were dropped"));
+  }
+}
+
 void Agent::ReportExited(const v1::TrialRef& trial, int rank, const std::string& message) {
   v1::Report report;
   *report.mutable_trial() = trial;
@@ -313,6 +333,7 @@ void Agent::OnMemberEnded(int slot, uint64_t exit_sequence) {
   // Destroyed by a task of its own: this one may run inside the member's call.
   loop_.Post([member = std::shared_ptr<Member>(std::move(it->second))] {});
   members_.erase(it);
+  last_members_[slot] = ended;
   StopIfIdle();
 }
 

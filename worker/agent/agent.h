@@ -66,6 +66,8 @@ class Agent {
   void EndMember(const v1::TrialRef& trial, int rank, const std::string& reason);
   void EndAllMembers(const std::string& reason);
   void OnMemberEnded(int slot, uint64_t exit_sequence);
+  // What a slot's trainer printed after its member had ended.
+  void OnLateLines(int slot, std::vector<std::string> lines);
   void ReportExited(const v1::TrialRef& trial, int rank, const std::string& message);
   void StopNow();
   void StopIfIdle();
@@ -84,6 +86,7 @@ class Agent {
   std::unique_ptr<TrainerPool> trainers_;
   std::unique_ptr<MemberContext> context_;
   std::map<int, std::unique_ptr<Member>> members_;  // by slot
+  std::map<int, v1::Member> last_members_;           // that ended last, by slot
   bool stopping_ = false;
   absl::Status result_;
 

@@ -41,6 +41,15 @@ absl::StatusOr<std::vector<std::string>> ShardsOf(const std::filesystem::path& m
 
 }  // namespace
 
+v1::LogLine MakeLogLine(const v1::Member& member, std::string text) {
+  v1::LogLine line;
+  *line.mutable_time() = google::protobuf::util::TimeUtil::GetCurrentTime();
+  line.set_rank(member.rank());
+  line.set_attempt(member.trial().attempt());
+  line.set_text(std::move(text));
+  return line;
+}
+
 Member::Member(const MemberContext& context, v1::Assign assign,
                std::function<void(uint64_t)> on_ended)
     : context_(context),
@@ -286,11 +295,7 @@ void Member::OnLines(std::vector<std::string> lines) {
 }
 
 void Member::AddLog(std::string line) {
-  v1::LogLine& entry = *logs_.add_lines();
-  *entry.mutable_time() = google::protobuf::util::TimeUtil::GetCurrentTime();
-  entry.set_rank(assign_.rank());
-  entry.set_attempt(assign_.trial().attempt());
-  entry.set_text(std::move(line));
+  *logs_.add_lines() = MakeLogLine(AsHeld(), std::move(line));
   if (logs_.lines_size() >= kLogBatchLines) return FlushLogs();
   if (std::exchange(flush_scheduled_, true)) return;
   context_.loop.PostAfter(kLogInterval, [this, alive = std::weak_ptr<Member*>(alive_)] {

@@ -126,4 +126,7 @@ class Member {
   std::jthread upload_thread_;
 };
 
+// A line of a member's log, as of now.
+v1::LogLine MakeLogLine(const v1::Member& member, std::string text);
+
 }  // namespace mead::agent
