@@ -58,6 +58,7 @@ class Cluster:
         self.grpc = "127.0.0.1:0"
         self.http = "127.0.0.1:0"
         self.coordinator = None
+        self.coordinator_flags = []
         self.workers = {}
         self.env = dict(os.environ, XDG_CONFIG_HOME=str(self.dir / "config"))
 
@@ -85,7 +86,7 @@ class Cluster:
         (folder / "endpoints.json").unlink(missing_ok=True)
         self.coordinator = self._start(
             "coordinator", BIN / "mead-coordinator", "--dir", folder, "--listen", self.grpc,
-            "--http", self.http, "--lease", self.lease)
+            "--http", self.http, "--lease", self.lease, *self.coordinator_flags)
 
         def ready():
             assert self.coordinator.poll() is None, "the coordinator ended"
