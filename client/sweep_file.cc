@@ -51,7 +51,10 @@ bool Covers(const std::string& outer, const std::string& inner) {
 
 void ResolveWeights(const std::string& folder, SweepFile* file) {
   if (!file->spec.train().has_weights()) return;
-  const fs::path path = fs::path(folder) / file->spec.train().weights();  // absolute ones win
+  const Location at = file->Find("train.weights");
+  // What a shell's line names lies where the shell is; absolute paths win over either.
+  const fs::path base = at.option.empty() ? fs::path(folder) : fs::current_path();
+  const fs::path path = base / file->spec.train().weights();
   std::error_code error;
   if (fs::is_regular_file(path, error)) {
     file->weights_path = path.string();
@@ -61,7 +64,6 @@ void ResolveWeights(const std::string& folder, SweepFile* file) {
   for (const auto& entry : fs::directory_iterator(path.parent_path(), error)) {
     names.push_back(entry.path().filename().string());
   }
-  const Location at = file->Find("train.weights");
   file->diagnostics.push_back(
       {at, "train.weights",
        absl::StrCat("no such file: ", path.string(), DidYouMean(path.filename().string(), names))});

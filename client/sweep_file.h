@@ -21,7 +21,8 @@ struct SweepFile {
   // As the user named it, for messages.
   std::string name;
   mead::v1::SweepSpec spec;
-  // The weights file, resolved against the sweep file's folder; empty when there is none.
+  // The weights file, found from the sweep file's folder (named by --set: from the working
+  // folder); empty when there is none.
   std::string weights_path;
   std::vector<Diagnostic> diagnostics;
   // Where each field stands, by its path: "train.batch_size", "space.optimizer.lr",

@@ -239,9 +239,12 @@ TEST(SweepFile, WeightsAreFoundBesideTheFile) {
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->DiagnosticsText(), "");
   EXPECT_EQ(file->weights_path, (home.dir() / "sub/net.safetensors").string());
-  const auto missing = LoadSweepFile(path, {"train.weights=nett.safetensors"});
+  const auto missing =
+      LoadSweepFile(path, {"train.weights=" + (home.dir() / "sub/nett.safetensors").string()});
   ASSERT_TRUE(missing.ok());
   EXPECT_THAT(missing->DiagnosticsText(), HasSubstr("did you mean net.safetensors?"));
+  // What --set names is looked for from the working folder.
+  EXPECT_FALSE(LoadSweepFile(path, {"train.weights=net.safetensors"})->diagnostics.empty());
 }
 
 TEST(SweepFile, AMissingFileNamesNearOnes) {
