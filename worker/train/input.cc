@@ -3,7 +3,7 @@
 #include "worker/train/normalize.h"
 
 #ifdef MEAD_HAVE_CUDA
-#include <ATen/cuda/CachingHostAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
@@ -25,6 +25,7 @@ at::Tensor InputStage::Load(const uint8_t* pixels, int64_t n, int64_t side) {
     return out;
   }
 #ifdef MEAD_HAVE_CUDA
+  const c10::cuda::CUDAGuard guard(device_);  // the kernel runs on the current device
   // Through pinned memory, so that the copy is asynchronous; the allocator keeps
   // the block until the stream has passed the copy.
   at::Tensor pinned = at::empty({count}, at::dtype(at::kByte).pinned_memory(true));

@@ -19,8 +19,9 @@
 
 namespace mead::train {
 
-// The arithmetic, one text for CPU and GPU. Multiplication by the reciprocal and
-// an explicit order of rounding keep both the same to the bit.
+// The arithmetic, one text for CPU and GPU. Divisions are correctly rounded on
+// both and there is no product for a compiler to fuse with a sum, so both give
+// the same bits.
 template <typename Out>
 MEAD_HOST_DEVICE inline Out NormalizedPixel(uint8_t value, int channel) {
   constexpr float kMean[3] = {0.485F, 0.456F, 0.406F};

@@ -2,6 +2,9 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
+#ifdef MEAD_HAVE_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#endif
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -49,7 +52,19 @@ at::Device ParseDevice(const std::string& text) {
   if (!known) {
     throw TrainError(ErrorKind::kUserError, "device '" + text + "' is not 'cpu' or 'cuda:N'");
   }
-  return Translated("choosing the device", [&] { return at::Device(text); });
+  const at::Device device = Translated("choosing the device", [&] { return at::Device(text); });
+#ifdef MEAD_HAVE_CUDA
+  const int gpus = device.is_cuda() ? c10::cuda::device_count() : 0;
+#else
+  const int gpus = 0;
+#endif
+  if (device.is_cuda() && std::max<int>(device.index(), 0) >= gpus) {
+    throw TrainError(ErrorKind::kUserError, "device '" + text +
+                                                "' was asked for and this machine "
+                                                "has " +
+                                                std::to_string(gpus) + " usable GPUs");
+  }
+  return device;
 }
 
 TrainOptions Validated(const TrainOptions& options) {
@@ -57,6 +72,8 @@ TrainOptions Validated(const TrainOptions& options) {
   // Before the first tensor: threads that LibTorch starts inherit both.
   at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
+  // Input shapes never change, so cuDNN's search for the fastest algorithms pays.
+  at::globalContext().setBenchmarkCuDNN(true);
   return options;
 }
 

@@ -1,8 +1,10 @@
 // One rank of a gang, for gang_test.cc: trains on made-up pictures.
 //
-// gang_rank RANK WORLD STORE CHECKPOINT FREEZE_BN PAUSE_AT COUNTS...
+// gang_rank RANK WORLD STORE CHECKPOINT FLAGS PAUSE_AT COUNTS...
 //   STORE: "serve" (rank 0; prints the address) or rank 0's address
 //   CHECKPOINT: written at the end; "-" for none
+//   FLAGS: letters: n frozen batch-norm, p every step an epoch and the body frozen
+//   in the first, t a short timeout
 //   PAUSE_AT: the step before which it waits to be killed; -1 for never
 //   COUNTS: one per step, "a,b,...": each rank's share of the global batch
 // Prints "step LOSS CORRECT" in hexadecimal floating point for each step, then
@@ -27,7 +29,6 @@ namespace {
 
 constexpr int kSide = 32;
 constexpr int kClasses = 4;
-constexpr std::chrono::seconds kTimeout{60};
 
 std::vector<int> ParseCounts(const std::string& text) {
   std::vector<int> counts;
@@ -50,32 +51,42 @@ void Run(int argc, char** argv) {
   const int world_size = std::stoi(argv[2]);
   const std::string store_text = argv[3];
   const std::string checkpoint = argv[4];
+  const std::string flags = argv[5];
+  auto flag = [&](char letter) { return flags.find(letter) != std::string::npos; };
   const int pause_at = std::stoi(argv[6]);
+  const int steps = argc - 7;
+  // Short, but enough for the other ranks' processes to start on a busy machine.
+  const std::chrono::seconds timeout(flag('t') ? 15 : 60);
   std::shared_ptr<RendezvousStore> store;
   if (world_size > 1) {
-    store = store_text == "serve" ? RendezvousStore::Serve("127.0.0.1", kTimeout)
-                                  : RendezvousStore::Connect(store_text, kTimeout);
+    store = store_text == "serve" ? RendezvousStore::Serve("127.0.0.1", timeout)
+                                  : RendezvousStore::Connect(store_text, timeout);
     std::printf("store %s\n", store->address().c_str());
     std::fflush(stdout);
   }
   const auto communicator =
-      MakeCommunicator({.rank = rank, .world_size = world_size, .timeout = kTimeout}, store);
+      MakeCommunicator({.rank = rank, .world_size = world_size, .timeout = timeout}, store);
   TrainOptions options;
   options.model = "resnet18";
   options.num_classes = kClasses;
   options.image_size = kSide;
-  options.steps_per_epoch = argc - 7;
-  options.epochs = 1;
+  options.steps_per_epoch = flag('p') ? 1 : steps;
+  options.epochs = flag('p') ? steps : 1;
+  if (flag('p')) {
+    options.phases = {{.epochs = 1, .freeze_body = true},
+                      {.epochs = steps - 1, .body_lr_scale = 0.5}};
+  }
   options.optimizer.lr = 0.005;
   options.schedule = ScheduleKind::kConstant;
-  options.freeze_batch_norm = std::string(argv[5]) == "1";
+  options.freeze_batch_norm = flag('n');
   TrainingSession session(options, communicator);
-  for (int step = 0; step < argc - 7; ++step) {
+  for (int step = 0; step < steps; ++step) {
     if (step == pause_at) {
       std::printf("paused\n");
       std::fflush(stdout);
       pause();
     }
+    session.StartEpoch(flag('p') ? step + 1 : 1);
     const std::vector<int> counts = ParseCounts(argv[7 + step]);
     uint64_t first = 0;
     int64_t global = 0;

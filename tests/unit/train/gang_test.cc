@@ -101,7 +101,7 @@ struct Gang {
 struct GangOptions {
   int world_size = 1;
   std::string checkpoint = "-";
-  bool freeze_batch_norm = true;
+  std::string flags = "n";  // gang_rank.cc explains them
   int pause_rank = -1;
   int pause_at = -1;
   std::vector<std::string> counts;
@@ -112,12 +112,9 @@ Gang StartGang(const GangOptions& options) {
   gang.address = "serve";
   for (int rank = 0; rank < options.world_size; ++rank) {
     std::vector<std::string> arguments = {
-        std::to_string(rank),
-        std::to_string(options.world_size),
-        gang.address,
-        rank == 0 ? options.checkpoint : "-",
-        options.freeze_batch_norm ? "1" : "0",
-        std::to_string(rank == options.pause_rank ? options.pause_at : -1)};
+        std::to_string(rank), std::to_string(options.world_size),
+        gang.address,         rank == 0 ? options.checkpoint : "-",
+        options.flags,        std::to_string(rank == options.pause_rank ? options.pause_at : -1)};
     arguments.insert(arguments.end(), options.counts.begin(), options.counts.end());
     gang.ranks.push_back(std::make_unique<Rank>(std::move(arguments)));
     if (rank == 0 && options.world_size > 1) gang.address = gang.ranks[0]->ReadUntil("store ");
@@ -189,7 +186,24 @@ TEST(Gang, UnevenAndEmptySlicesCountEachPictureOnce) {
 }
 
 TEST(Gang, TrainsWithBatchStatisticsOfItsOwnSlices) {
-  RunGang({.world_size = 2, .freeze_batch_norm = false, .counts = {"4,4", "4,4", "2,0"}});
+  RunGang({.world_size = 2, .flags = "-", .counts = {"4,4", "4,4", "2,0"}});
+}
+
+TEST(Gang, ChangesPhaseTogether) {
+  const testing::TempDir dir;
+  RunGang({.checkpoint = dir.Join("one"), .flags = "np", .counts = {"6", "6", "1"}});
+  RunGang({.world_size = 2,
+           .checkpoint = dir.Join("two"),
+           .flags = "np",
+           .counts = {"3,3", "3,3", "1,0"}});
+  EXPECT_LT(LargestDifference(dir.Join("one"), dir.Join("two")), 1e-5);
+}
+
+TEST(Gang, HangingRankIsLostAfterTheTimeout) {
+  Gang gang = StartGang(
+      {.world_size = 2, .flags = "nt", .pause_rank = 1, .pause_at = 1, .counts = {"2,2", "2,2"}});
+  EXPECT_THAT(gang.ranks[0]->ReadAll(), HasSubstr("error peer lost"));
+  EXPECT_EQ(gang.ranks[0]->Wait(), 3);
 }
 
 class KilledRank : public ::testing::TestWithParam<int> {};
@@ -208,7 +222,10 @@ TEST_P(KilledRank, EndsTheOthersWithPeerLostInSeconds) {
     EXPECT_THAT(gang.ranks[static_cast<size_t>(rank)]->ReadAll(), HasSubstr("error peer lost"));
     EXPECT_EQ(gang.ranks[static_cast<size_t>(rank)]->Wait(), 3);
   }
-  EXPECT_LT(Clock::now() - killed, std::chrono::seconds(10));
+  // Seconds when idle; far from the timeout of a minute even on a busy machine.
+  const std::chrono::duration<double> took = Clock::now() - killed;
+  std::printf("noticed and ended after %.2f s\n", took.count());
+  EXPECT_LT(took.count(), 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Victims, KilledRank, ::testing::Values(0, 1));

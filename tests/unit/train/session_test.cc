@@ -315,6 +315,18 @@ TEST(TrainingSession, NotEnoughMemoryHasItsOwnKind) {
   }
 }
 
+TEST(TrainingSession, GpuThatIsNotThereIsAUserError) {
+  TrainOptions options = Options();
+  options.device = "cuda:99";
+  try {
+    TrainingSession session(options, Alone());
+    FAIL() << "no error";
+  } catch (const TrainError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUserError);
+    EXPECT_THAT(error.what(), HasSubstr("device 'cuda:99' was asked for and this machine has"));
+  }
+}
+
 TEST(TrainingSession, LabelOutsideTheClassesIsNamed) {
   TrainingSession session(Options(), Alone());
   Pictures batch = MakePictures(2, 3, 1);
