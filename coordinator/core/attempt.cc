@@ -68,15 +68,20 @@ void BeginAttempt(Turn& turn, Trial& trial, const std::vector<SlotRef>& places) 
     Move(slot, SlotState::kReserved);
     slot.trial = RefOf(trial);
     slot.rank = rank;
-    turn.commands.push_back(AssignMember{.worker = trial.gang.back().worker,
-                                         .trial = RefOf(trial),
-                                         .rank = rank,
-                                         .world_size = static_cast<int>(places.size()),
-                                         .slot = places[i].slot,
-                                         .resume_digest = trial.latest.digest,
-                                         .resume_epoch = trial.latest.epoch});
   }
+  for (size_t i = 0; i < places.size(); ++i) SendAssign(turn, trial, static_cast<int>(i));
   DescribeStart(trial);
+}
+
+void SendAssign(Turn& turn, const Trial& trial, int rank) {
+  const GangMember& member = trial.gang[static_cast<size_t>(rank)];
+  turn.commands.push_back(AssignMember{.worker = member.worker,
+                                       .trial = RefOf(trial),
+                                       .rank = rank,
+                                       .world_size = static_cast<int>(trial.gang.size()),
+                                       .slot = member.slot,
+                                       .resume_digest = trial.latest.digest,
+                                       .resume_epoch = trial.latest.epoch});
 }
 
 void EndAttempt(Turn& turn, Trial& trial, const std::string& reason) {

@@ -10,6 +10,7 @@
 
 namespace mead::core {
 
+// Take a slot and get ready. Repeated when a worker reconnects without the member.
 struct AssignMember {
   WorkerRef worker;
   TrialRef trial;

@@ -39,6 +39,7 @@ void SetDeadline(Turn& turn, TimeMicros deadline);
 
 // --- attempt.cc
 void BeginAttempt(Turn& turn, Trial& trial, const std::vector<SlotRef>& places);
+void SendAssign(Turn& turn, const Trial& trial, int rank);
 // Aborts the members that are not gone yet; when they are, the trial goes on to
 // where stop_requested and failure say. No-op unless it starts or runs.
 void EndAttempt(Turn& turn, Trial& trial, const std::string& reason);

@@ -85,14 +85,21 @@ void Reconnect(Turn& turn, Worker& worker, const WorkerRegistered& event) {
     return slot_of(held) == &slot && slot.trial == held.trial && slot.rank == held.rank;
   };
 
-  // Members that the state knows and the worker does not: an Assign was lost, or
-  // the process died without the agent knowing.
+  // Members that the state knows and the worker does not. One that was not ready
+  // yet never got its Assign, as a process that ends is held until its end has been
+  // reported; so it is assigned again. Others are lost.
   std::vector<Member> missing;
   for (Slot& slot : worker.slots) {
     if (slot.state == SlotState::kIdle) continue;
     const auto held =
         std::ranges::find_if(event.held, [&](const HeldMember& h) { return is_its(h, slot); });
-    if (held == event.held.end()) {
+    const Trial* starting = slot.state == SlotState::kReserved
+                                ? TrialOfMember(turn, ref, slot.trial, slot.rank)
+                                : nullptr;
+    if (held == event.held.end() && starting != nullptr &&
+        !starting->gang[static_cast<size_t>(slot.rank)].ready) {
+      SendAssign(turn, *starting, slot.rank);
+    } else if (held == event.held.end()) {
       missing.push_back({slot.trial, slot.rank});
       Move(slot, SlotState::kIdle);
       turn.schedule = true;

@@ -162,7 +162,7 @@ void AgentModel::Assign(const AssignMember& command) {
   process.slot = command.slot;
   process.resume_epoch = command.resume_epoch;
   processes_.emplace(key, process);
-  if (simulation_.Fault(0.03)) return;  // hangs: the start timeout is there for it
+  if (simulation_.AgentFault(0.03)) return;  // hangs: the start timeout is there for it
   AfterFor(simulation_.Between(100 * kMillisecond, 3 * kSecond), key, [this](Process& p) {
     p.ready = true;
     Post(MemberReady{.worker = WorkerRef(),

@@ -159,6 +159,22 @@ std::string CheckNothingWaitsInVain(const ClusterState& state) {
   return "";
 }
 
+// A trial does not go on while a process of the attempt that it ended lives.
+std::string CheckAttemptsDoNotOverlap(const ClusterState& before, const ClusterState& after) {
+  for (const auto& [id, trial] : before.trials) {
+    if (trial.state != TrialState::kStopping) continue;
+    if (after.trials.at(id).state == TrialState::kStopping) continue;
+    for (const GangMember& member : trial.gang) {
+      const Worker* worker = Living(after, member.worker);
+      if (member.exited || worker == nullptr) continue;
+      if (worker->slots.at(static_cast<size_t>(member.slot)).trial == TrialRef{id, trial.attempt}) {
+        return id + ": goes on while a rank of its last attempt lives";
+      }
+    }
+  }
+  return "";
+}
+
 const WorkerRef& WorkerOf(const Command& command) {
   return std::visit([](const auto& c) -> const WorkerRef& { return c.worker; }, command);
 }
@@ -191,6 +207,7 @@ std::string BrokenStep(const ClusterState& before, const ClusterState& after,
       return id + ": a sweep has changed after its end";
     }
   }
+  if (auto broken = CheckAttemptsDoNotOverlap(before, after); !broken.empty()) return broken;
   std::map<std::pair<std::string, int>, int> assigned;
   for (const Command& command : commands) {
     const bool fence = std::holds_alternative<FenceWorker>(command);
@@ -198,7 +215,16 @@ std::string BrokenStep(const ClusterState& before, const ClusterState& after,
       return "a command to the wrong incarnation: " + DebugString(command);
     }
     if (const auto* assign = std::get_if<AssignMember>(&command)) {
-      ++assigned[{assign->trial.trial_id, assign->trial.attempt}];
+      const Trial& trial = after.trials.at(assign->trial.trial_id);
+      if (trial.epochs_done != assign->resume_epoch ||
+          (trial.has_best && trial.objectives.rbegin()->first > assign->resume_epoch)) {
+        return "an attempt begins with epochs that it has yet to train";
+      }
+      // A repeated one belongs to an attempt that is not new.
+      if (before.trials.contains(trial.id) && before.trials.at(trial.id).attempt == trial.attempt) {
+        continue;
+      }
+      ++assigned[{trial.id, trial.attempt}];
     }
   }
   for (const auto& [trial, count] : assigned) {

@@ -50,10 +50,16 @@ struct Collective {
   bool broken = false;  // a rank has died
 };
 
+enum class Faults {
+  kAll,
+  // Only the coordinator is killed, again and again. No trial may notice.
+  kCoordinatorOnly,
+};
+
 class Simulation {
  public:
   // trace: print what happens to standard error.
-  Simulation(uint64_t seed, bool trace);
+  Simulation(uint64_t seed, Faults kind, bool trace);
   ~Simulation();
 
   // Runs to the end. The first thing that went wrong, or empty.
@@ -70,6 +76,8 @@ class Simulation {
   bool faults() const { return faults_; }
   // True with this probability, and only while there are faults.
   bool Fault(double probability) { return faults_ && rng_.NextDouble() < probability; }
+  // For faults of agents and trainers.
+  bool AgentFault(double probability) { return kind_ == Faults::kAll && Fault(probability); }
   TimeMicros Between(TimeMicros low, TimeMicros high);
   void After(TimeMicros delay, std::function<void()> action);
   void Fail(const std::string& what);
@@ -108,7 +116,7 @@ class Simulation {
   void RunUntil(TimeMicros end, const std::function<bool()>& done);
   std::string CheckEnd();
 
-  const uint64_t seed_;
+  const Faults kind_;
   const bool trace_;
   Rng rng_;
   TimeMicros now_ = 0;

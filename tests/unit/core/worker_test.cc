@@ -83,8 +83,18 @@ TEST(Worker, AMemberThatIsStillGettingReadyIsNotStartedByAReconnect) {
   EXPECT_EQ(cluster.trial("s-0").state, TrialState::kStarting);
 }
 
-TEST(Worker, AMemberThatAReconnectedWorkerDoesNotKnowIsLost) {
-  TwoWorkers cluster;  // the Assign was lost with the stream
+TEST(Worker, AnAssignThatWasLostIsRepeatedAfterAReconnect) {
+  TwoWorkers cluster;
+  const auto assigned = cluster.Of<AssignMember>();
+  ASSERT_THAT(assigned, SizeIs(2));
+  cluster.Register("w1", 1, "a", Accelerator::kCpu, {});
+  EXPECT_THAT(cluster.commands, ElementsAre(assigned[0]));
+  EXPECT_EQ(cluster.trial("s-0").state, TrialState::kStarting);
+}
+
+TEST(Worker, AMemberThatWasReadyAndThatItsWorkerNoLongerKnowsIsLost) {
+  TwoWorkers cluster;
+  cluster.AllReady("s-0");
   cluster.Register("w1", 1, "a", Accelerator::kCpu, {});
   EXPECT_EQ(cluster.trial("s-0").state, TrialState::kStopping);
   EXPECT_EQ(cluster.slot("w1", 0).state, SlotState::kIdle);
