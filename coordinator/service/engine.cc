@@ -74,7 +74,8 @@ Engine::Engine(EngineOptions options, core::ClusterState state, store::Cursors c
     }
     const absl::Time now = options_.clock.Now();
     for (const auto& [id, worker] : state_.workers) {
-      if (!worker.lost) leases_[id] = {worker.incarnation, now};
+      if (worker.lost) continue;
+      leases_[id] = {worker.incarnation, now, std::max(options_.lease, options_.restart_grace)};
     }
     snapshot_ = std::make_shared<const core::ClusterState>(state_);
     next_deadline_ = core::NextDeadline(state_);
@@ -124,7 +125,7 @@ bool Engine::Heartbeat(const core::WorkerRef& worker) {
   absl::MutexLock lock(&mu_);
   const auto it = leases_.find(worker.worker_id);
   if (it == leases_.end() || it->second.incarnation != worker.incarnation) return false;
-  it->second.renewed = now;
+  it->second = {worker.incarnation, now, options_.lease};
   return true;
 }
 
@@ -170,7 +171,7 @@ void Engine::Unsubscribe(int id) {
 
 absl::Time Engine::NextWake() const {
   absl::Time wake = absl::InfiniteFuture();
-  for (const auto& [id, lease] : leases_) wake = std::min(wake, lease.renewed + options_.lease);
+  for (const auto& [id, lease] : leases_) wake = std::min(wake, lease.end());
   if (next_deadline_.has_value()) {
     wake = std::min(wake, absl::FromUnixMicros(*next_deadline_) - time_offset_);
   }
@@ -181,13 +182,13 @@ std::vector<core::WorkerLost> Engine::ExpiredLeases(absl::Time now) {
   std::vector<core::WorkerLost> lost;
   for (auto it = leases_.begin(); it != leases_.end();) {
     const auto& [id, lease] = *it;
-    if (now - lease.renewed < options_.lease) {
+    if (now < lease.end()) {
       ++it;
       continue;
     }
     lost.push_back({.worker = {id, lease.incarnation},
                     .reason = absl::StrCat("nothing was heard of worker ", id, " for ",
-                                           absl::FormatDuration(options_.lease),
+                                           absl::FormatDuration(lease.lasts),
                                            " (its lease): host, network or agent is down")});
     it = leases_.erase(it);  // fenced from this moment on
   }
@@ -311,7 +312,7 @@ void Engine::Publish(Round& round) {
         if (registered == nullptr) continue;
         const auto worker = state_.workers.find(registered->worker_id);
         if (worker == state_.workers.end() || worker->second.lost) continue;
-        leases_[worker->first] = {worker->second.incarnation, now};
+        leases_[worker->first] = {worker->second.incarnation, now, options_.lease};
       }
     }
     // Rows alone count as a change too: followers of logs and metrics wait for it.

@@ -8,7 +8,7 @@
 //
 // It also makes the events that nobody sends: WorkerLost when a lease has run
 // out, Tick when a deadline in the state has passed. Heartbeats are soft state;
-// after a restart every lease starts anew.
+// after a restart every lease starts anew, with a grace.
 //
 // Thread: every public method may be called from any thread, including from
 //   commands, completions and subscribers, which run on the core thread and
@@ -47,6 +47,9 @@ struct EngineOptions {
   Clock& clock;
   core::Config config;
   absl::Duration lease = absl::Seconds(4);
+  // The first lease after a restart: agents notice the restart only when they
+  // try again, and a gang that trained on meanwhile must not be thrown away.
+  absl::Duration restart_grace = absl::Seconds(15);
   // Called for every command once its cause is durable.
   std::function<void(const core::Command&)> on_command;
   // A snapshot is saved whenever a start would have to replay more than these.
@@ -120,6 +123,9 @@ class Engine {
   struct Lease {
     uint64_t incarnation = 0;
     absl::Time renewed;
+    absl::Duration lasts;
+
+    absl::Time end() const { return renewed + lasts; }
   };
   struct Round;
 

@@ -111,6 +111,9 @@ absl::Status SqliteStore::PrepareStatements() {
        "VALUES (?1, ?2, ?3, ?4)"},
       {&insert_log_,
        "INSERT INTO logs (trial_id, attempt, rank, time_micros, text) VALUES (?1, ?2, ?3, ?4, ?5)"},
+      {&prune_logs_,
+       "DELETE FROM logs WHERE trial_id = ?1 AND id <= "
+       "(SELECT id FROM logs WHERE trial_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"},
       {&set_cursor_,
        "INSERT OR REPLACE INTO report_cursors (instance_id, sequence) VALUES (?1, ?2)"},
       {&drop_cursor_, "DELETE FROM report_cursors WHERE instance_id = ?1"},
@@ -214,10 +217,7 @@ absl::Status SqliteStore::AppendAll(std::span<const core::Event> events, const R
     insert_confusion_.BindText(1, row.trial_id).BindInt(2, row.epoch).BindInt(3, row.attempt);
     MEAD_RETURN_IF_ERROR(insert_confusion_.BindBlob(4, record).Run());
   }
-  for (const LogRow& row : rows.logs) {
-    insert_log_.BindText(1, row.trial_id).BindInt(2, row.attempt).BindInt(3, row.rank);
-    MEAD_RETURN_IF_ERROR(insert_log_.BindInt(4, row.time_micros).BindBlob(5, row.text).Run());
-  }
+  MEAD_RETURN_IF_ERROR(AppendLogs(rows.logs));
   for (const auto& [instance_id, sequence] : cursors) {
     if (sequence == 0) {
       MEAD_RETURN_IF_ERROR(drop_cursor_.BindText(1, instance_id).Run());
@@ -225,6 +225,18 @@ absl::Status SqliteStore::AppendAll(std::span<const core::Event> events, const R
       set_cursor_.BindText(1, instance_id).BindInt(2, static_cast<int64_t>(sequence));
       MEAD_RETURN_IF_ERROR(set_cursor_.Run());
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::AppendLogs(const std::vector<LogRow>& logs) {
+  for (const LogRow& row : logs) {
+    insert_log_.BindText(1, row.trial_id).BindInt(2, row.attempt).BindInt(3, row.rank);
+    MEAD_RETURN_IF_ERROR(insert_log_.BindInt(4, row.time_micros).BindBlob(5, row.text).Run());
+    int64_t& lines = lines_since_pruning_[row.trial_id];
+    if (++lines < kLogLinesPerPruning) continue;
+    lines = 0;
+    MEAD_RETURN_IF_ERROR(prune_logs_.BindText(1, row.trial_id).BindInt(2, kLogLinesKept).Run());
   }
   return absl::OkStatus();
 }

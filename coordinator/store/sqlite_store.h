@@ -2,10 +2,13 @@
 //
 // Format: application_id "Mead", user_version 1. Events are numbered from 1
 // without gaps; a snapshot's number is the last event that it includes.
+// Bound: of each trial the newest kLogLinesKept log lines are kept, give or take
+// kLogLinesPerPruning: a trainer that cannot stop talking must not fill the disk.
 #pragma once
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +26,8 @@ class SqliteStore : public Store {
   // "Mead" in ASCII, where file(1) and sqlite3 look for it.
   static constexpr int64_t kApplicationId = 0x4d656164;
   static constexpr int64_t kFormat = 1;
+  static constexpr int64_t kLogLinesKept = 50'000;
+  static constexpr int64_t kLogLinesPerPruning = 5'000;
 
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(
       const std::filesystem::path& dir);
@@ -49,6 +54,7 @@ class SqliteStore : public Store {
   absl::Status PrepareStatements();
   absl::Status AppendAll(std::span<const core::Event> events, const Rows& rows,
                          const Cursors& cursors);
+  absl::Status AppendLogs(const std::vector<LogRow>& logs);
   // Steps the events after number `after` over `state`.
   absl::Status Replay(int64_t after, core::ClusterState& state);
 
@@ -60,7 +66,8 @@ class SqliteStore : public Store {
   SqliteDb writer_;
   SqliteStatement begin_, commit_, rollback_;
   SqliteStatement insert_event_, insert_metric_, insert_confusion_, insert_log_;
-  SqliteStatement set_cursor_, drop_cursor_;
+  SqliteStatement prune_logs_, set_cursor_, drop_cursor_;
+  std::map<std::string, int64_t> lines_since_pruning_;  // by trial
 
   // A connection of its own: in WAL mode a query neither waits for a commit nor
   // holds one up.

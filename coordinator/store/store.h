@@ -61,7 +61,8 @@ class Store {
   // Ascending.
   [[nodiscard]] virtual absl::StatusOr<std::vector<int>> ConfusionEpochs(
       const std::string& trial_id) = 0;
-  // Up to `limit` lines whose id is above `after_id` (0: from the first).
+  // Up to `limit` lines whose id is above `after_id` (0: from the first). A store
+  // may forget the oldest lines of a trial that wrote very many.
   [[nodiscard]] virtual absl::StatusOr<std::vector<LogRow>> Logs(const std::string& trial_id,
                                                                  int64_t after_id, int limit) = 0;
 };

@@ -235,16 +235,24 @@ TEST_F(EngineTest, AFencedWorkerIsToldSo) {
   EXPECT_EQ(engine_->AckedSequence("i1"), 0u);
 }
 
-TEST_F(EngineTest, LeasesStartAnewAfterARestart) {
-  const core::WorkerRef worker = Register("w", "i1");
-  clock_.Advance(absl::Seconds(3));
-  ASSERT_TRUE(engine_->Heartbeat(worker));
+TEST_F(EngineTest, LeasesStartAnewAfterARestartWithAGrace) {
+  Register("back", "i1");
+  const core::WorkerRef gone = Register("gone", "i2");
   engine_.reset();
   clock_.Advance(absl::Hours(1));
   Start();
-  EXPECT_TRUE(engine_->Heartbeat(worker));
-  clock_.Advance(absl::Seconds(5));
-  Await([](const core::ClusterState& state) { return state.workers.at("w").lost; });
+  // Longer than a lease, and both are still awaited.
+  clock_.Advance(absl::Seconds(14));
+  ASSERT_TRUE(Do(core::DatasetDeleted{"x"}).ok());
+  EXPECT_FALSE(engine_->snapshot()->workers.at("gone").lost);
+  const core::WorkerRef back = Register("back", "i1");
+  clock_.Advance(absl::Seconds(1));
+  Await([](const core::ClusterState& state) { return state.workers.at("gone").lost; });
+  EXPECT_FALSE(engine_->Heartbeat(gone));
+  // Who is back has an ordinary lease.
+  EXPECT_TRUE(engine_->Heartbeat(back));
+  clock_.Advance(absl::Seconds(4));
+  Await([](const core::ClusterState& state) { return state.workers.at("back").lost; });
 }
 
 TEST_F(EngineTest, ADeadlineInTheStateMakesATick) {

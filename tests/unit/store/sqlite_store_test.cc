@@ -176,6 +176,25 @@ TEST_F(SqliteStoreTest, NotANumberIsAValueLikeAnyOther) {
   EXPECT_TRUE(std::isnan(read[0].value));
 }
 
+TEST_F(SqliteStoreTest, ATrialThatCannotStopTalkingKeepsItsNewestLines) {
+  auto store = SqliteStore::Open(dir_.path());
+  Rows quiet;
+  quiet.logs.push_back({.trial_id = "quiet", .text = "once"});
+  ASSERT_TRUE((*store)->Append({}, quiet, {}).ok());
+  constexpr int64_t kLines = SqliteStore::kLogLinesKept + 3 * SqliteStore::kLogLinesPerPruning;
+  for (int64_t line = 0; line < kLines;) {
+    Rows rows;
+    for (int i = 0; i < 1000; ++i) {
+      rows.logs.push_back({.trial_id = "loud", .text = std::to_string(line++)});
+    }
+    ASSERT_TRUE((*store)->Append({}, rows, {}).ok());
+  }
+  const std::vector<LogRow> kept = (*store)->Logs("loud", 0, 1'000'000).value();
+  EXPECT_EQ(kept.size(), static_cast<size_t>(SqliteStore::kLogLinesKept));
+  EXPECT_EQ(kept.back().text, std::to_string(kLines - 1));
+  EXPECT_EQ((*store)->Logs("quiet", 0, 10)->size(), 1u);
+}
+
 TEST_F(SqliteStoreTest, KeepsTwoSnapshotsAtMost) {
   auto store = SqliteStore::Open(dir_.path());
   for (int i = 0; i < 5; ++i) {
