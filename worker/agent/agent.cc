@@ -56,9 +56,9 @@ absl::Status Agent::Init() {
   lock_ = ScopedFd(open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!lock_.valid()) return ErrnoStatus(errno, lock.string());
   if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("another mead-worker uses ", options_.dir.string(),
-                     "; stop it or give this one another --dir"));
+    return absl::FailedPreconditionError(absl::StrCat("another mead-worker uses ",
+                                                      options_.dir.string(),
+                                                      "; stop it or give this one another --dir"));
   }
   const std::filesystem::path work = options_.dir / "work";
   std::error_code ignored;
@@ -72,11 +72,10 @@ absl::Status Agent::Init() {
 
   auto channel = MakeChannel(options_.coordinator);
   artifacts_ = std::make_unique<ArtifactClient>(channel);
-  MEAD_ASSIGN_OR_RETURN(
-      cache_, ArtifactCache::Open({.dir = options_.dir / "cache",
-                                   .capacity_bytes = options_.cache_bytes,
-                                   .seed = seed_},
-                                  *artifacts_));
+  MEAD_ASSIGN_OR_RETURN(cache_, ArtifactCache::Open({.dir = options_.dir / "cache",
+                                                     .capacity_bytes = options_.cache_bytes,
+                                                     .seed = seed_},
+                                                    *artifacts_));
   TrainerPool::Callbacks callbacks;
   const auto with_member = [this](int slot, const auto& use) {
     if (const auto it = members_.find(slot); it != members_.end()) use(*it->second);
@@ -100,10 +99,9 @@ absl::Status Agent::Init() {
     }
     with_member(slot, [&](Member& member) { member.OnTrainerEnded(how); });
   };
-  MEAD_ASSIGN_OR_RETURN(
-      trainers_, TrainerPool::Create({.program = options_.trainer,
-                                      .socket = socket_dir_ / "trainer.sock"},
-                                     loop_, std::move(callbacks)));
+  MEAD_ASSIGN_OR_RETURN(trainers_, TrainerPool::Create({.program = options_.trainer,
+                                                        .socket = socket_dir_ / "trainer.sock"},
+                                                       loop_, std::move(callbacks)));
   context_ = std::make_unique<MemberContext>(
       MemberContext{loop_, outbox_, *trainers_, *cache_, *artifacts_, work, options_.address,
                     options_.threads_per_slot, options_.gpu, seed_});
@@ -113,8 +111,7 @@ absl::Status Agent::Init() {
     loop_.Post([this, message] { OnMessage(message); });
   };
   session_ = std::make_unique<Session>(
-      SessionOptions{
-          .channel = channel, .coordinator = options_.coordinator, .seed = seed_},
+      SessionOptions{.channel = channel, .coordinator = options_.coordinator, .seed = seed_},
       std::move(handlers), outbox_);
   return absl::OkStatus();
 }
@@ -243,14 +240,14 @@ void Agent::OnAssign(const v1::Assign& assign) {
                    assign.trial().trial_id().find('/') != std::string::npos;
   if (bad || stopping_ || members_.count(assign.slot()) > 0) {
     return ReportExited(assign.trial(), assign.rank(),
-                        bad         ? absl::StrCat("worker '", options_.name, "' has ",
-                                                   options_.slots, " slots, not slot ", assign.slot())
+                        bad ? absl::StrCat("worker '", options_.name, "' has ", options_.slots,
+                                           " slots, not slot ", assign.slot())
                         : stopping_ ? "the worker is being stopped"
                                     : absl::StrCat("slot ", assign.slot(), " of worker '",
                                                    options_.name, "' is in use"));
   }
-  Log(LogLevel::kInfo, absl::StrCat("slot ", assign.slot(), " takes ", name, " of ",
-                                    assign.world_size()));
+  Log(LogLevel::kInfo,
+      absl::StrCat("slot ", assign.slot(), " takes ", name, " of ", assign.world_size()));
   const int slot = assign.slot();
   auto& member = members_[slot];
   member = std::make_unique<Member>(
@@ -316,8 +313,8 @@ void Agent::OnMemberEnded(int slot, uint64_t exit_sequence) {
   const auto it = members_.find(slot);
   if (it == members_.end()) return;
   const v1::Member ended = it->second->AsHeld();
-  Log(LogLevel::kInfo, absl::StrCat("slot ", slot, " is free of ",
-                                    NameOf(ended.trial(), ended.rank())));
+  Log(LogLevel::kInfo,
+      absl::StrCat("slot ", slot, " is free of ", NameOf(ended.trial(), ended.rank())));
   {
     absl::MutexLock lock(&held_mutex_);
     for (Held& held : held_) {

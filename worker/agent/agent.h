@@ -86,7 +86,7 @@ class Agent {
   std::unique_ptr<TrainerPool> trainers_;
   std::unique_ptr<MemberContext> context_;
   std::map<int, std::unique_ptr<Member>> members_;  // by slot
-  std::map<int, v1::Member> last_members_;           // that ended last, by slot
+  std::map<int, v1::Member> last_members_;          // that ended last, by slot
   bool stopping_ = false;
   absl::Status result_;
 

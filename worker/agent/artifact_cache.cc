@@ -81,7 +81,8 @@ absl::Status ArtifactCache::Scan() {
   for (const fs::directory_entry& file : fs::directory_iterator(blobs_, error)) {
     const std::string name = file.path().filename().string();
     std::error_code ignored;
-    if (IsHex64(name)) found.push_back({file.last_write_time(ignored), name, file.file_size(ignored)});
+    if (IsHex64(name))
+      found.push_back({file.last_write_time(ignored), name, file.file_size(ignored)});
   }
   if (!error) {
     for (const fs::directory_entry& file : fs::directory_iterator(partial_, error)) {
@@ -161,8 +162,8 @@ absl::Status ArtifactCache::Provide(const std::string& hex, bool complete, std::
       fs::last_write_time(blob, fs::file_time_type::clock::now(), ignored);
       return absl::OkStatus();
     }
-    Log(LogLevel::kWarning, absl::StrCat("the cached copy of sha256:", hex,
-                                         " is damaged; it is fetched again"));
+    Log(LogLevel::kWarning,
+        absl::StrCat("the cached copy of sha256:", hex, " is damaged; it is fetched again"));
     fs::remove(blob, ignored);
   }
   Backoff backoff(options_.first_backoff, options_.max_backoff, options_.seed);
@@ -185,8 +186,8 @@ absl::Status ArtifactCache::Provide(const std::string& hex, bool complete, std::
       return Annotate(status, absl::StrCat("fetching sha256:", hex));
     }
     if (!std::exchange(said, true)) {
-      Log(LogLevel::kWarning, absl::StrCat("fetching sha256:", hex, " goes on when it can: ",
-                                           status.ToString()));
+      Log(LogLevel::kWarning,
+          absl::StrCat("fetching sha256:", hex, " goes on when it can: ", status.ToString()));
     }
     if (!WaitUnlessStopped(backoff.Next(), stop)) return absl::CancelledError("fetch was stopped");
   }
@@ -221,9 +222,8 @@ void ArtifactCache::Unpin(const std::string& hex) {
 
 void ArtifactCache::EvictLocked() {
   // Nothing in the cache and nobody wants it.
-  std::erase_if(entries_, [](const auto& item) {
-    return !item.second.complete && item.second.pins == 0;
-  });
+  std::erase_if(entries_,
+                [](const auto& item) { return !item.second.complete && item.second.pins == 0; });
   while (bytes_ > options_.capacity_bytes) {
     auto oldest = entries_.end();
     for (auto it = entries_.begin(); it != entries_.end(); ++it) {

@@ -7,8 +7,7 @@ namespace mead::agent {
 void EventLoop::PostAfter(absl::Duration delay, Task task) {
   // Due at once is "the infinite past", so that a step of the system's clock
   // can neither delay nor reorder ordinary tasks.
-  const absl::Time due =
-      delay <= absl::ZeroDuration() ? absl::InfinitePast() : absl::Now() + delay;
+  const absl::Time due = delay <= absl::ZeroDuration() ? absl::InfinitePast() : absl::Now() + delay;
   absl::MutexLock lock(&mutex_);
   if (stopped_) return;
   tasks_.emplace(std::make_pair(due, next_id_++), std::move(task));

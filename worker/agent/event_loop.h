@@ -3,8 +3,8 @@
 // All of the agent's state (slots, members, trainers) is touched only by tasks
 // that run here, so none of it needs a lock.
 //
-// Bound:  none of its own. Every producer has at most one task outstanding per
-//         stream, child or transfer: it goes on after its task has run.
+// Bound:  none of its own; producers bound themselves: a trainer's stream and a
+//         transfer have one task outstanding each, a child's output kMaxPostedBatches.
 // Thread: Post, PostAfter and Stop from any thread; Run from one.
 #pragma once
 

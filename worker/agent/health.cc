@@ -31,14 +31,14 @@ absl::Status ProbeHealth(const std::filesystem::path& dir, bool want_ready, absl
   struct stat info = {};
   const absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok() || stat(path.c_str(), &info) != 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "no mead-worker has started in ", dir.string(), "; give the worker's own --dir"));
+    return absl::UnavailableError(absl::StrCat("no mead-worker has started in ", dir.string(),
+                                               "; give the worker's own --dir"));
   }
   const absl::Duration age = now - absl::TimeFromTimespec(info.st_mtim);
   if (age > kHealthLimit) {
-    return absl::UnavailableError(absl::StrCat("the agent last turned its loop ",
-                                               absl::FormatDuration(absl::Trunc(age, absl::Seconds(1))),
-                                               " ago"));
+    return absl::UnavailableError(
+        absl::StrCat("the agent last turned its loop ",
+                     absl::FormatDuration(absl::Trunc(age, absl::Seconds(1))), " ago"));
   }
   if (want_ready && (text->empty() || (*text)[0] != kOpen)) {
     return absl::UnavailableError("the agent has no session with the coordinator");

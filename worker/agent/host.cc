@@ -77,8 +77,7 @@ std::string DeviceName(bool gpu) {
 absl::StatusOr<std::string> LocalAddressTowards(const std::string& host_port) {
   const size_t colon = host_port.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == host_port.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("expected HOST:PORT, got '", host_port, "'"));
+    return absl::InvalidArgumentError(absl::StrCat("expected HOST:PORT, got '", host_port, "'"));
   }
   std::string host = host_port.substr(0, colon);
   if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);

@@ -309,8 +309,10 @@ void Member::FlushLogs() {
   if (logs_.lines_size() == 0) return;
   if (dropped_lines_ > 0) {
     v1::LogLine& mark = *logs_.mutable_lines(0);
-    mark.set_text(absl::StrCat("[", dropped_lines_, " lines were dropped while the coordinator was "
-                               "away] ", mark.text()));
+    mark.set_text(absl::StrCat("[", dropped_lines_,
+                               " lines were dropped while the coordinator was "
+                               "away] ",
+                               mark.text()));
   }
   const int lines = logs_.lines_size();
   v1::Report report = NewReport();

@@ -125,9 +125,8 @@ absl::StatusOr<Supervisor::ChildId> Supervisor::StartHere(ChildOptions options) 
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::string_view name = text.substr(0, text.find('='));
-    const bool replaced =
-        std::any_of(options.environment.begin(), options.environment.end(),
-                    [&](const auto& added) { return added.first == name; });
+    const bool replaced = std::any_of(options.environment.begin(), options.environment.end(),
+                                      [&](const auto& added) { return added.first == name; });
     if (!replaced) environment.emplace_back(text);
   }
   for (const auto& [name, value] : options.environment) {

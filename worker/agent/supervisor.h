@@ -8,8 +8,8 @@
 // PR_SET_PDEATHSIG follows the *thread* that forked, so every child is started
 // by the supervisor's thread, which lives as long as the supervisor.
 //
-// Bound:  one unfinished line (LineSplitter) and one read of 64 KiB per child; a
-//         child that prints faster than lines are taken waits in its write.
+// Bound:  one unfinished line (LineSplitter) and one read of 64 KiB per child; what
+//         becomes of the lines is on_lines' affair.
 // Thread: thread-safe. Callbacks run on the supervisor's thread and must not block.
 #pragma once
 

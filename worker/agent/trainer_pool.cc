@@ -1,5 +1,6 @@
 #include "worker/agent/trainer_pool.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <utility>
 
@@ -13,6 +14,9 @@ namespace {
 
 // From SIGTERM to SIGKILL.
 constexpr absl::Duration kGrace = absl::Seconds(2);
+// Of a trainer's lines, each of one read (64 KiB at most). What comes on top is
+// dropped and counted, so that a trainer in a printing loop cannot fill the agent.
+constexpr int kMaxPostedBatches = 64;
 // A trainer whose stream has broken ends by itself; this long is given to it.
 constexpr absl::Duration kCloseGrace = absl::Seconds(1);
 
@@ -89,8 +93,23 @@ absl::Status TrainerPool::StartProcess(int slot) {
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
     child.environment.emplace_back("OMP_WAIT_POLICY", "PASSIVE");
   }
-  child.on_lines = [this, slot](std::vector<std::string> lines) {
-    loop_.Post([this, slot, lines = std::move(lines)]() mutable {
+  struct Flow {
+    std::atomic<int> posted{0};  // batches that wait for the loop
+    size_t dropped = 0;          // lines; the supervisor's thread only
+  };
+  child.on_lines = [this, slot, flow = std::make_shared<Flow>()](std::vector<std::string> lines) {
+    if (flow->posted >= kMaxPostedBatches) {
+      flow->dropped += lines.size();
+      return;
+    }
+    if (flow->dropped > 0) {
+      lines.insert(lines.begin(), absl::StrCat("[", std::exchange(flow->dropped, 0),
+                                               " lines were dropped: printed faster than they "
+                                               "can be taken]"));
+    }
+    ++flow->posted;
+    loop_.Post([this, slot, flow, lines = std::move(lines)]() mutable {
+      --flow->posted;
       callbacks_.on_lines(slot, std::move(lines));
     });
   };
@@ -160,9 +179,8 @@ void TrainerPool::OnExit(int slot, const std::string& token, ExitStatus status) 
   Trainer* const trainer = Find(slot, token);
   if (trainer == nullptr) return;
   server_->Forget(token);
-  std::string how = trainer->reason.empty()
-                        ? absl::StrCat("the trainer ", status.ToString())
-                        : trainer->reason;
+  std::string how =
+      trainer->reason.empty() ? absl::StrCat("the trainer ", status.ToString()) : trainer->reason;
   if (trainer->reason.empty() && status.signal == 9) {
     how += "; if nobody did that, this machine ran out of memory (see dmesg)";
   }

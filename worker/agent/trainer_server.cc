@@ -72,8 +72,8 @@ class Stream : public grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachRespo
     if (token_.empty()) {
       if (!request_.has_hello() || request_.hello().token().empty() ||
           !service_.Admit(request_.hello().token(), shared_from_this())) {
-        return FinishOnce({grpc::StatusCode::PERMISSION_DENIED,
-                           "not a process that this agent started"});
+        return FinishOnce(
+            {grpc::StatusCode::PERMISSION_DENIED, "not a process that this agent started"});
       }
       token_ = request_.hello().token();
     }
@@ -167,8 +167,7 @@ absl::StatusOr<std::unique_ptr<TrainerServer>> TrainerServer::Create(
     return absl::UnavailableError(absl::StrCat("cannot listen on ", socket.string()));
   }
   chmod(socket.c_str(), 0600);
-  return std::unique_ptr<TrainerServer>(
-      new TrainerServer(std::move(service), std::move(server)));
+  return std::unique_ptr<TrainerServer>(new TrainerServer(std::move(service), std::move(server)));
 }
 
 TrainerServer::TrainerServer(std::unique_ptr<Service> service, std::unique_ptr<grpc::Server> server)

@@ -51,11 +51,12 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
   int threads = 0;
   options.name = mead::agent::DefaultWorkerName();
   std::error_code error;
-  options.trainer = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() /
-                    "mead-trainer";
+  options.trainer =
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "mead-trainer";
 
-  CLI::App app("A node's agent of a Mead cluster: offers its slots to the coordinator and runs "
-               "the trainers.");
+  CLI::App app(
+      "A node's agent of a Mead cluster: offers its slots to the coordinator and runs "
+      "the trainers.");
   app.add_option("--coordinator", options.coordinator, "the coordinator's gRPC address, HOST:PORT");
   app.add_option("--slots", slots, "ranks that may run here at once; by default one per GPU, or 1")
       ->check(CLI::Range(1, 1024));

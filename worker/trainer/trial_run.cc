@@ -79,13 +79,11 @@ class TrialRun {
 
   // Everything that needs no other rank.
   void PrepareData() {
-    manifest_ = OrThrow(
-        dataset::Manifest::FromJson(OrThrow(ReadFile(prepare_.manifest_path()))));
+    manifest_ = OrThrow(dataset::Manifest::FromJson(OrThrow(ReadFile(prepare_.manifest_path()))));
     // The session checks these too, but only after Go; a wrong one should not
     // bring a whole gang together first.
-    options_ = ToTrainOptions(
-        prepare_, static_cast<int>(manifest_.classes.size()),
-        static_cast<int64_t>(PlanOf(dataset::Split::kTrain, 1).steps()));
+    options_ = ToTrainOptions(prepare_, static_cast<int>(manifest_.classes.size()),
+                              static_cast<int64_t>(PlanOf(dataset::Split::kTrain, 1).steps()));
     train::Validate(options_);
     data::LoaderOptions loader;
     loader.manifest = &manifest_;
@@ -107,8 +105,7 @@ class TrialRun {
     v1::AttachRequest message;
     v1::MemberReady& ready = *message.mutable_ready();
     if (store_ != nullptr) ready.set_rendezvous(store_->address());
-    ready.set_plan_digest(
-        PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1).Digest());
+    ready.set_plan_digest(PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1).Digest());
     link_.Send(std::move(message));
   }
 
@@ -211,8 +208,9 @@ class TrialRun {
     std::optional<ConfusionMatrix> sum = ConfusionMatrix::FromCounts(classes, std::move(counts));
     if (!sum.has_value() ||
         sum->total() != static_cast<int64_t>(manifest_.Count(dataset::Split::kVal))) {
-      throw train::TrainError(train::ErrorKind::kInternal,
-                              "the ranks' confusion matrices do not add up to the validation split");
+      throw train::TrainError(
+          train::ErrorKind::kInternal,
+          "the ranks' confusion matrices do not add up to the validation split");
     }
     confusion_ = *std::move(sum);
     const double total_loss = communicator_->SumOverRanks(std::vector<double>{loss_sum})[0];
@@ -249,7 +247,8 @@ class TrialRun {
       report.mutable_confusion()->add_classes(name);
     }
     for (const int64_t count : confusion_.counts()) report.mutable_confusion()->add_counts(count);
-    Say(absl::StrFormat("epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
+    Say(
+        absl::StrFormat("epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
                         "%.4f; %.1f images/s",
                         epoch, EpochsOf(config_), out["train/loss"], out["train/accuracy"],
                         val_loss_, metrics.accuracy, out["train/images_per_second"]));
@@ -258,8 +257,7 @@ class TrialRun {
 
   void SaveCheckpoint(int epoch) {
     if (!is_rank_zero()) return;
-    const std::string path =
-        absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, ".safetensors");
+    const std::string path = absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, ".safetensors");
     session_->SaveCheckpoint(path, epoch);
     v1::AttachRequest message;
     message.mutable_checkpoint()->set_epoch(epoch);

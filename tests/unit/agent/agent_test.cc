@@ -225,8 +225,8 @@ TEST_F(AgentTest, TrainersLinesBecomeLogLinesOfTheirTrial) {
   StartAgent();
   Run("sweep-0", "chatty");
   WaitForExit(1);
-  const auto logs = Where(coordinator_->reports(),
-                          [](const v1::Report& report) { return report.has_logs(); });
+  const auto logs =
+      Where(coordinator_->reports(), [](const v1::Report& report) { return report.has_logs(); });
   ASSERT_FALSE(logs.empty());
   EXPECT_EQ(logs[0].trial().trial_id(), "sweep-0");
   EXPECT_EQ(logs[0].logs().lines(0).text(), "caf\xC3\xA9 \xEF\xBF\xBD from the trainer");

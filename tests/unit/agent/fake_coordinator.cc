@@ -27,9 +27,9 @@ class FakeCoordinator::Workers : public v1::WorkerService::Service {
  public:
   explicit Workers(FakeCoordinator& owner) : owner_(owner) {}
 
-  grpc::Status Session(grpc::ServerContext* context,
-                       grpc::ServerReaderWriter<v1::SessionResponse, v1::SessionRequest>* stream)
-      override {
+  grpc::Status Session(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::SessionResponse, v1::SessionRequest>* stream) override {
     FakeCoordinator::Session session{context, stream, {}};
     v1::SessionRequest request;
     if (!stream->Read(&request) || !request.has_register_()) {

@@ -37,7 +37,10 @@ TEST(LineSplitterTest, ALineWithoutEndIsCutAndSaysHowMuchIsMissing) {
 TEST(LineSplitterTest, BytesThatAreNotUtf8BecomeReplacementCharacters) {
   EXPECT_EQ(SanitizeLine("caf\xC3\xA9"), "caf\xC3\xA9");
   EXPECT_EQ(SanitizeLine("\xE2\x82\xAC \xF0\x9F\x8D\xAF"), "\xE2\x82\xAC \xF0\x9F\x8D\xAF");
-  EXPECT_EQ(SanitizeLine("a\xFF" "b"), "a\xEF\xBF\xBD" "b");
+  EXPECT_EQ(SanitizeLine("a\xFF"
+                         "b"),
+            "a\xEF\xBF\xBD"
+            "b");
   // Overlong, a surrogate, and a sequence that ends too early.
   EXPECT_EQ(SanitizeLine("\xC0\xAF"), "\xEF\xBF\xBD\xEF\xBF\xBD");
   EXPECT_EQ(SanitizeLine("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
