@@ -26,6 +26,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadArtifactReq
       if (ok && status.ok()) {
         StartRead(&request_);
       } else {
+        // Let go of the part first: the caller may go on with it as soon as it
+        // has read the answer.
+        upload_.reset();
         Finish(ToGrpc(status));
       }
     });
