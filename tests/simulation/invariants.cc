@@ -162,8 +162,8 @@ std::string CheckNothingWaitsInVain(const ClusterState& state) {
 // A trial does not go on while a process of the attempt that it ended lives.
 std::string CheckAttemptsDoNotOverlap(const ClusterState& before, const ClusterState& after) {
   for (const auto& [id, trial] : before.trials) {
-    if (trial.state != TrialState::kStopping) continue;
-    if (after.trials.at(id).state == TrialState::kStopping) continue;
+    const Trial& then = after.trials.at(id);
+    if (then.attempt == trial.attempt && !then.gang.empty()) continue;
     for (const GangMember& member : trial.gang) {
       const Worker* worker = Living(after, member.worker);
       if (member.exited || worker == nullptr) continue;
