@@ -169,6 +169,13 @@ TEST_F(EngineTest, ACleanEndSavesASnapshotAndTakesInWhatWasPosted) {
   EXPECT_EQ(disk_->snapshots.rbegin()->first, disk_->events.size());
 }
 
+TEST_F(EngineTest, ALongJournalGetsASnapshotOnTheWay) {
+  for (int i = 0; i < 2500; ++i) engine_->Post(core::DatasetDeleted{"x"});
+  ASSERT_TRUE(Do(core::DatasetDeleted{"x"}).ok());
+  ASSERT_TRUE(Do(core::DatasetDeleted{"x"}).ok());  // the round before has ended
+  EXPECT_LT(store_->events_since_snapshot(), 2000u);
+}
+
 TEST_F(EngineTest, OtherTunablesAreAnEvent) {
   config_.start_timeout = 123;
   Start();
