@@ -5,6 +5,7 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +49,9 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptio
   MEAD_RETURN_IF_ERROR(CheckCanListen(options.listen, "--listen"));
   std::unique_ptr<Coordinator> self(new Coordinator(options));
   MEAD_ASSIGN_OR_RETURN(self->store_, store::Store::Open(options.dir));
+  // What a killed import has left half made.
+  std::error_code ignored;
+  std::filesystem::remove_all(options.dir / "imports", ignored);
   MEAD_ASSIGN_OR_RETURN(self->artifacts_, store::ArtifactStore::Open(options.dir / "artifacts"));
   MEAD_ASSIGN_OR_RETURN(
       self->engine_,

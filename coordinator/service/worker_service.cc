@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kMaxInFlight = 256;
 constexpr int kMaxSlots = 1024;
+constexpr size_t kRecentCheckpoints = 64;
 
 class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>,
                       public WorkerLink,
@@ -243,7 +244,13 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
     }
     const auto trial = state->trials.find(report.trial().trial_id());
     if (report.has_checkpoint() && trial != state->trials.end()) {
-      after.superseded = {trial->second.latest.digest, trial->second.best.digest};
+      // The snapshot may be older than the reports before this one, so those are
+      // remembered here.
+      recent_checkpoints_.push_back(report.checkpoint().digest());
+      if (recent_checkpoints_.size() > kRecentCheckpoints) recent_checkpoints_.pop_front();
+      after.superseded.assign(recent_checkpoints_.begin(), recent_checkpoints_.end());
+      after.superseded.push_back(trial->second.latest.digest);
+      after.superseded.push_back(trial->second.best.digest);
     }
     context_.reports.fetch_add(1, std::memory_order_relaxed);
     context_.engine.PostReport(
@@ -260,15 +267,19 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
     core::TrialRef trial;
     bool exited = false;
     MetricMap metrics;
-    // Checkpoints that a new one may have replaced.
+    // Checkpoints that this one may have replaced.
     std::vector<std::string> superseded;
   };
 
   // On the core thread, after the commit.
   void Committed(const absl::Status& status, const core::ClusterState& state, Aftermath after) {
     if (status.ok()) {
-      if (after.exited) context_.live.Forget(after.trial.trial_id);
       const auto trial = state.trials.find(after.trial.trial_id);
+      // One rank's exit is not the gang's: the others may go on.
+      if (after.exited && trial != state.trials.end() &&
+          trial->second.state != core::TrialState::kRunning) {
+        context_.live.Forget(after.trial.trial_id);
+      }
       if (!after.metrics.empty() && trial != state.trials.end() &&
           trial->second.attempt == after.trial.attempt) {
         context_.live.SetLastMetrics(after.trial.trial_id, std::move(after.metrics));
@@ -330,6 +341,7 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
   v1::SessionRequest request_;
   core::WorkerRef worker_;
   std::optional<ReportTranslator> translator_;
+  std::deque<std::string> recent_checkpoints_;  // digests, of any of its trials
 
   absl::Mutex mu_;
   std::deque<v1::SessionResponse> outbox_ ABSL_GUARDED_BY(mu_);  // front: being written

@@ -503,6 +503,39 @@ TEST_F(CoordinatorTest, HealthAndReflectionAreServed) {
   }
 }
 
+TEST_F(CoordinatorTest, HttpShowsARunningTrialWithItsFigures) {
+  const v1::Dataset set = ImportTinySet();
+  FakeWorker worker(Connect(), {.train_samples = set.train_samples(), .pause_after_epoch = 1});
+  ASSERT_TRUE(worker.WaitRegistered());
+  v1::Sweep sweep;
+  ASSERT_TRUE(Submit(SpecOfTwoTrials(), &sweep).ok());
+  ASSERT_TRUE(worker.WaitPaused());
+
+  const auto http = web::HttpServer::Start(coordinator_->context(), {"127.0.0.1", 0});
+  ASSERT_TRUE(http.ok()) << http.status();
+  httplib::Client client("127.0.0.1", (*http)->endpoint().port);
+  const auto status = client.Get("/status");
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->get_header_value("Content-Type"), "application/json");
+  EXPECT_THAT(status->body, AllOf(HasSubstr("\"slotsTotal\":2"), HasSubstr("\"conditions\":[]"),
+                                  HasSubstr(sweep.id())));
+  EXPECT_THAT(client.Get("/api/v1/sweeps/" + sweep.id())->body,
+              AllOf(HasSubstr("\"imagesPerSecond\":100"), HasSubstr("TRIAL_STATE_RUNNING"),
+                    HasSubstr("\"eta\":\"")));
+  EXPECT_THAT(client.Get("/metrics")->body,
+              AllOf(HasSubstr("mead_trials{state=\"running\"} 1\n"),
+                    HasSubstr("mead_workers{state=\"connected\"} 1\n"),
+                    HasSubstr(absl::StrCat("mead_trial_images_per_second{sweep=\"", sweep.id(),
+                                           "\",trial=\"", sweep.id(), "-0\"} 100\n"))));
+  const auto page = client.Get("/");
+  EXPECT_EQ(page->get_header_value("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_THAT(page->body, ::testing::Not(HasSubstr("http://"))) << "nothing from outside";
+  const auto missing = client.Get("/api/v1/trials/none");
+  EXPECT_EQ(missing->status, 404);
+  EXPECT_THAT(missing->body, HasSubstr("\"name\":\"NOT_FOUND\""));
+  EXPECT_EQ(client.Get("/api/v1/trials/" + sweep.id() + "-0/confusion?epoch=x")->status, 400);
+}
+
 TEST_F(CoordinatorTest, ATakenPortAndAFolderInUseAreNamed) {
   CoordinatorOptions options;
   options.dir = dir_.path() / "second";
