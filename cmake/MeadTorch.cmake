@@ -33,6 +33,11 @@ if(MEAD_CUDA)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90 CACHE STRING "")
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_RUNTIME_LIBRARY None)
+  # The wheel's nvcc looks for its libraries in lib64, and the wheels have lib.
+  if(EXISTS ${site}/nvidia/cu13/lib/libcudadevrt.a)
+    set(ENV{LIBRARY_PATH} "${site}/nvidia/cu13/lib:$ENV{LIBRARY_PATH}")
+    link_directories(${site}/nvidia/cu13/lib)
+  endif()
   enable_language(CUDA)
   # CMake 3.25 knows no C++20 flag of nvcc.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
