@@ -177,11 +177,11 @@ class AppBuilder {
     CLI::App* up =
         Command(local, "up", "start a coordinator and workers here, and select the context local",
                 "mead local up --workers 2 --detach", [this] { return LocalUp(session_, up_); });
-    up->add_option("--workers", up_.workers, "how many workers")
-        ->capture_default_str()
+    up->add_option("--workers", up_.workers,
+                   "how many workers: 2 by default, or 1 that owns all GPUs where there are any")
         ->check(CLI::Range(1, 64));
-    up->add_option("--slots", up_.slots, "ranks that each worker can run")
-        ->capture_default_str()
+    up->add_option("--slots", up_.slots,
+                   "ranks that each worker can run: 1 by default, or one per GPU")
         ->check(CLI::Range(1, 64));
     up->add_option("--dir", up_.dir, kDirHelp);
     up->add_option("--port", up_.port, "of gRPC; 0 for any free one")

@@ -71,8 +71,9 @@ struct SynthDatasetOptions {
 // --- A cluster on this machine (commands_local.cc) ---
 struct LocalUpOptions {
   std::string dir;  // empty: the default
-  int workers = 2;
-  int slots = 1;
+  // 0: two workers of one slot; on a machine with GPUs one worker with a slot per GPU.
+  int workers = 0;
+  int slots = 0;
   int port = 7070;
   int http_port = 7071;
   std::string accelerator;  // empty: the worker's default

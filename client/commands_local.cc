@@ -9,6 +9,7 @@
 #include "client/interrupt.h"
 #include "client/local_cluster.h"
 #include "client/table.h"
+#include "common/gpus.h"
 #include "common/status_util.h"
 
 namespace mead::client {
@@ -60,9 +61,24 @@ int StayInForeground(Session& session, LocalCluster* cluster) {
   return exit_code;
 }
 
+// A worker's slot i is the machine's GPU i, so that one worker must own them all.
+absl::StatusOr<LocalUpOptions> WithDefaults(LocalUpOptions options) {
+  const int gpus = options.accelerator == "cpu" ? 0 : CountGpus();
+  if (gpus > 0 && options.workers > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("this machine has GPUs, and ", options.workers,
+                     " workers would share them; leave --workers out for one worker that owns them "
+                     "all, or say --accelerator cpu"));
+  }
+  if (options.workers == 0) options.workers = gpus > 0 ? 1 : 2;
+  if (options.slots == 0) options.slots = std::max(1, gpus);
+  return options;
+}
+
 }  // namespace
 
-absl::StatusOr<int> LocalUp(Session& session, const LocalUpOptions& options) {
+absl::StatusOr<int> LocalUp(Session& session, const LocalUpOptions& asked) {
+  MEAD_ASSIGN_OR_RETURN(const LocalUpOptions options, WithDefaults(asked));
   MEAD_ASSIGN_OR_RETURN(const std::string dir, ResolveDir(session, options.dir));
   LocalCluster cluster(dir);
   session.terminal.err << "mead: starting a coordinator and " << options.workers

@@ -28,7 +28,7 @@ function(mead_target_options target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow -Werror>
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
-  if(MEAD_SANITIZE AND NOT ARG_TORCH)
+  if(MEAD_SANITIZE)
     target_compile_options(${target} PUBLIC -fsanitize=${MEAD_SANITIZE} -fno-omit-frame-pointer -g)
     target_link_options(${target} PUBLIC -fsanitize=${MEAD_SANITIZE})
   endif()

@@ -3,14 +3,6 @@
 # Not find_package(Torch): its CMake files look for a full CUDA toolkit and an
 # installed GPU. The wheels hold no plain .so links, so libraries are named in full.
 
-set(MEAD_TOOLCHAIN "$ENV{MEAD_TOOLCHAIN}" CACHE PATH
-  "Virtual environment with torch, NCCL and the CUDA compiler (scripts/bootstrap makes it)")
-if(NOT MEAD_TOOLCHAIN)
-  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/bootstrap --print-toolchain
-    OUTPUT_VARIABLE MEAD_TOOLCHAIN OUTPUT_STRIP_TRAILING_WHITESPACE)
-  set(MEAD_TOOLCHAIN ${MEAD_TOOLCHAIN} CACHE PATH "" FORCE)
-endif()
-
 file(GLOB MEAD_SITE_PACKAGES ${MEAD_TOOLCHAIN}/lib/python3*/site-packages
   ${MEAD_TOOLCHAIN}/lib/python3*/dist-packages)
 list(FILTER MEAD_SITE_PACKAGES INCLUDE REGEX "packages$")

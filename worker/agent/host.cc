@@ -14,12 +14,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
+#include "common/gpus.h"
 #include "common/status_util.h"
 
 namespace mead::agent {
 namespace {
-
-constexpr char kGpuFolder[] = "/proc/driver/nvidia/gpus";
 
 // The text after "key ... :" in the first such line of a file; empty without one.
 std::string ValueOf(const std::string& file, const std::string& key) {
@@ -49,15 +48,6 @@ int UsableCores() {
     cores = std::min(cores, static_cast<int>(std::ceil(allowed / period)));
   }
   return std::max(1, cores);
-}
-
-int CountGpus() {
-  std::error_code none;
-  int count = 0;
-  for ([[maybe_unused]] const auto& gpu : std::filesystem::directory_iterator(kGpuFolder, none)) {
-    ++count;
-  }
-  return count;
 }
 
 std::string DeviceName(bool gpu) {

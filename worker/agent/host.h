@@ -11,8 +11,6 @@ namespace mead::agent {
 // Cores that this process may use: its affinity, and its control group's quota.
 int UsableCores();
 
-// GPUs that the driver shows here; 0 without a driver.
-int CountGpus();
 // "NVIDIA H200", or the CPU's model; never empty.
 std::string DeviceName(bool gpu);
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/gpus.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "worker/agent/agent.h"
@@ -100,7 +101,7 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
               << options.name << "'\n";
     return kRefused;
   }
-  const int gpus = mead::agent::CountGpus();
+  const int gpus = mead::CountGpus();
   options.gpu = accelerator == "gpu" || (accelerator == "auto" && gpus > 0);
   if (options.gpu && slots > gpus) {
     std::cerr << "mead-worker: --slots " << slots << " needs as many GPUs, and the driver shows "
