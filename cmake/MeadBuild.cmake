@@ -59,6 +59,8 @@ function(mead_program name)
   add_executable(${name} ${ARG_SOURCES})
   mead_target_options(${name})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  # RPATH rather than RUNPATH: the installed bundle's libraries find each other by it.
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
   if(ARG_TORCH)
     set_target_properties(${name} PROPERTIES JOB_POOL_COMPILE torch_pool)
     # LibTorch exports symbols of an old protobuf; ours are static and stay inside.

@@ -48,11 +48,8 @@ target_link_libraries(mead_torch INTERFACE
   -Wl,--as-needed
   ${site}/nvidia/cu13/lib/libcudart.so.13 ${site}/nvidia/nccl/lib/libnccl.so.2
   Threads::Threads)
-# The wheel's libraries find each other by their own run paths; ours need the folders.
-target_link_options(mead_torch INTERFACE
-  -Wl,-rpath,${site}/torch/lib -Wl,-rpath,${site}/nvidia/cu13/lib
-  -Wl,-rpath,${site}/nvidia/nccl/lib -Wl,-rpath,${site}/nvidia/cudnn/lib
-  -Wl,-rpath-link,${site}/torch/lib)
+# CMake adds the folders of these to the build's run path, and drops them at install.
+target_link_options(mead_torch INTERFACE -Wl,-rpath-link,${site}/torch/lib)
 if(MEAD_CUDA)
   target_compile_definitions(mead_torch INTERFACE USE_C10D_NCCL MEAD_HAVE_CUDA)
 endif()
