@@ -51,7 +51,7 @@ std::string Sha256::HexDigest() const {
   Require(EVP_DigestFinal_ex(copy.context, bytes, &size));
   static constexpr char kHex[] = "0123456789abcdef";
   std::string hex;
-  hex.reserve(2 * size);
+  hex.reserve(size_t{2} * size);
   for (unsigned int i = 0; i < size; ++i) {
     hex += kHex[bytes[i] >> 4];
     hex += kHex[bytes[i] & 15];

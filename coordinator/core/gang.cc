@@ -26,6 +26,7 @@ std::optional<std::vector<SlotRef>> PlaceOn(const ClusterState& state,
   if (total < ranks) return std::nullopt;
 
   std::vector<const std::vector<SlotRef>*> workers;
+  workers.reserve(by_worker.size());
   for (const auto& [id, slots] : by_worker) workers.push_back(&slots);
   // One worker, the tightest fit, if there is one; else the emptiest first. Stable,
   // so equal ones stay in the order of their ids.

@@ -15,6 +15,8 @@ template <class... Fs>
 struct Overloaded : Fs... {
   using Fs::operator()...;
 };
+template <class... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;  // clang 14 (clang-tidy) needs it said
 
 // Steps of a float range, its last point included in spite of rounding:
 // [0, 0.3] by 0.1 has four.
@@ -146,6 +148,7 @@ int TotalTrials(const SweepSpec& spec) {
 std::vector<std::vector<Param>> Propose(const SweepSpec& spec, int first_index, int count) {
   MEAD_CHECK(first_index >= 0 && first_index + count <= TotalTrials(spec), "no such trial");
   std::vector<std::vector<Param>> proposals;
+  proposals.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
     proposals.push_back(SearcherOf(spec).propose(spec, first_index + i));
   }
