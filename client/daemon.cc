@@ -111,14 +111,17 @@ std::optional<Daemon> Daemon::Find(const std::string& name, const std::string& p
   return daemon;
 }
 
-bool Daemon::IsRunning() const {
+bool Daemon::Collect() const {
   int status = 0;
-  if (exit_status_) return false;
-  if (waitpid(pid_, &status, WNOHANG) == pid_) {  // only for a child of ours
-    exit_status_ = status;
-    return false;
-  }
-  return start_ticks_ != 0 && StartTicks(pid_) == start_ticks_;
+  if (!exit_status_ && waitpid(pid_, &status, WNOHANG) == pid_) exit_status_ = status;
+  return exit_status_.has_value();
+}
+
+bool Daemon::IsRunning() const {
+  if (Collect()) return false;
+  if (start_ticks_ != 0 && StartTicks(pid_) == start_ticks_) return true;
+  Collect();  // a child that ended between the two looks
+  return false;
 }
 
 std::string Daemon::Ending() const {

@@ -56,6 +56,9 @@ class Daemon {
  private:
   Daemon() = default;
 
+  // Takes the exit status of a child of this process; true once there is one.
+  bool Collect() const;
+
   std::string name_;
   std::string pid_path_;
   std::string log_path_;
