@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
-#include "worker/train/resnet.h"
+#include "worker/train/model/resnet.h"
 #include "worker/train/session.h"
-#include "worker/train/weights.h"
+#include "worker/train/state/weights.h"
 
 namespace mead::train {
 namespace {

@@ -12,13 +12,13 @@
 #include <optional>
 #include <utility>
 
-#include "worker/train/checkpoint.h"
-#include "worker/train/input.h"
-#include "worker/train/optimizer.h"
-#include "worker/train/reducer.h"
-#include "worker/train/resnet.h"
-#include "worker/train/schedule.h"
-#include "worker/train/weights.h"
+#include "worker/train/comm/reducer.h"
+#include "worker/train/input/input_stage.h"
+#include "worker/train/model/resnet.h"
+#include "worker/train/optim/optimizer.h"
+#include "worker/train/optim/schedule.h"
+#include "worker/train/state/checkpoint.h"
+#include "worker/train/state/weights.h"
 
 namespace mead::train {
 namespace {
@@ -89,7 +89,7 @@ struct TrainingSession::Impl {
                .num_classes = options.num_classes,
                .seed = options.seed,
                .device = device}),
-        optimizer(options.optimizer, model.parameters()) {
+        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true)) {
     StartEpoch(1);
   }
 
@@ -111,6 +111,23 @@ struct TrainingSession::Impl {
       reducer = std::make_unique<Reducer>(learning, options.bucket_bytes, *communicator);
     }
   }
+
+  std::vector<NamedTensor> Parameters(bool head) const {
+    std::vector<NamedTensor> chosen;
+    for (const NamedTensor& parameter : model.parameters()) {
+      if (ResNet::IsHead(parameter.name) == head) chosen.push_back(parameter);
+    }
+    return chosen;
+  }
+
+  // What a weights file may hold.
+  std::vector<NamedTensor> ModelTensors() const {
+    std::vector<NamedTensor> tensors = model.parameters();
+    tensors.insert(tensors.end(), model.buffers().begin(), model.buffers().end());
+    return tensors;
+  }
+
+  TrainState State() const { return {.model = ModelTensors(), .optimizer = optimizer.state()}; }
 
   double PeakShare() const {
     return LearningRateFactor(options.schedule, global_step - phase->first_step, phase->steps);
@@ -234,10 +251,7 @@ TrainingSession::~TrainingSession() = default;
 WeightsReport TrainingSession::LoadWeights(const std::string& path) {
   return Translated("loading weights", [&] {
     const SafetensorsFile file = SafetensorsFile::Open(path);
-    std::vector<NamedTensor> tensors = impl_->model.parameters();
-    const auto& buffers = impl_->model.buffers();
-    tensors.insert(tensors.end(), buffers.begin(), buffers.end());
-    WeightsReport report = CopyFromFile(file, tensors, {kOptimizerPrefix});
+    WeightsReport report = CopyFromFile(file, impl_->ModelTensors(), {kOptimizerPrefix});
     if (report.loaded.empty()) {
       throw TrainError(ErrorKind::kUserError,
                        path + ": no tensor fits " + impl_->options.model + ": " + report.Summary());
@@ -248,7 +262,7 @@ WeightsReport TrainingSession::LoadWeights(const std::string& path) {
 
 ResumePoint TrainingSession::Resume(const std::string& path) {
   return Translated("resuming", [&] {
-    const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->model, impl_->optimizer);
+    const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->State());
     impl_->global_step = point.global_step;
     impl_->StartEpoch(point.epoch + 1);
     return point;
@@ -283,7 +297,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
 
 void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
   Translated("saving a checkpoint", [&] {
-    WriteCheckpoint(path, impl_->options, impl_->model, impl_->optimizer,
+    WriteCheckpoint(path, impl_->options, impl_->State(),
                     {.epoch = epoch, .global_step = impl_->global_step});
   });
 }

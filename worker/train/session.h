@@ -11,21 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "worker/train/communicator.h"
+#include "worker/train/comm/communicator.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
+#include "worker/train/state/reports.h"
 
 namespace mead::train {
-
-// What a weights file gave and did not give.
-struct WeightsReport {
-  std::vector<std::string> loaded;
-  std::vector<std::string> missing;     // in the model, not in the file
-  std::vector<std::string> unexpected;  // in the file, not in the model
-  std::vector<std::string> mismatched;  // "fc.weight: file [1000, 2048], model [8, 2048]"
-  // One line for a log: counts and the first names of each kind.
-  std::string Summary() const;
-};
 
 // Figures of one optimizer step over the whole gang, the same on every rank.
 struct StepResult {
@@ -39,11 +30,6 @@ struct StepResult {
 struct EvalResult {
   std::vector<int32_t> predicted;  // [n], class ids
   double loss_sum = 0;
-};
-
-struct ResumePoint {
-  int epoch = 0;  // the last finished one, from 1
-  int64_t global_step = 0;
 };
 
 // Thread: one thread owns it.

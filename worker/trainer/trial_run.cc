@@ -20,8 +20,8 @@
 #include "common/dataset/manifest.h"
 #include "common/files.h"
 #include "worker/data/loader.h"
-#include "worker/train/communicator.h"
-#include "worker/train/rendezvous.h"
+#include "worker/train/comm/communicator.h"
+#include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
 #include "worker/trainer/options.h"
 

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
-#include "worker/train/rendezvous.h"
+#include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
 
 namespace mead::train {

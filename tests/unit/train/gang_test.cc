@@ -19,8 +19,8 @@
 
 #include "tests/support/temp_dir.h"
 #include "worker/train/errors.h"
-#include "worker/train/rendezvous.h"
-#include "worker/train/safetensors.h"
+#include "worker/train/comm/rendezvous.h"
+#include "worker/train/state/safetensors.h"
 
 namespace mead::train {
 namespace {

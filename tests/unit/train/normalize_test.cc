@@ -1,4 +1,4 @@
-#include "worker/train/normalize.h"
+#include "worker/train/input/normalize.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

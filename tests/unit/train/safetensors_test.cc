@@ -1,4 +1,4 @@
-#include "worker/train/safetensors.h"
+#include "worker/train/state/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -11,7 +11,7 @@
 
 #include "common/base/rng.h"
 #include "tests/support/temp_dir.h"
-#include "worker/train/safetensors.h"
+#include "worker/train/state/safetensors.h"
 
 namespace mead::train {
 namespace {

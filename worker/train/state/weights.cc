@@ -1,4 +1,4 @@
-#include "worker/train/weights.h"
+#include "worker/train/state/weights.h"
 
 #include <algorithm>
 #include <set>

@@ -1,6 +1,6 @@
-#include "worker/train/input.h"
+#include "worker/train/input/input_stage.h"
 
-#include "worker/train/normalize.h"
+#include "worker/train/input/normalize.h"
 
 #ifdef MEAD_HAVE_CUDA
 #include <c10/cuda/CUDAGuard.h>

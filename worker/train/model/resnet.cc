@@ -1,4 +1,4 @@
-#include "worker/train/resnet.h"
+#include "worker/train/model/resnet.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 

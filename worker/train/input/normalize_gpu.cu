@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "worker/train/normalize.h"
+#include "worker/train/input/normalize.h"
 
 namespace mead::train {
 namespace {

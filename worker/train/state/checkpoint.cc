@@ -1,10 +1,10 @@
-#include "worker/train/checkpoint.h"
+#include "worker/train/state/checkpoint.h"
 
 #include <charconv>
 #include <map>
 
-#include "worker/train/safetensors.h"
-#include "worker/train/weights.h"
+#include "worker/train/state/safetensors.h"
+#include "worker/train/state/weights.h"
 
 namespace mead::train {
 namespace {
@@ -19,12 +19,6 @@ std::map<std::string, std::string> Identity(const TrainOptions& options) {
           {"optimizer", options.optimizer.kind == OptimizerKind::kSgd ? "sgd" : "adamw"},
           {"steps_per_epoch", std::to_string(options.steps_per_epoch)},
           {"seed", std::to_string(options.seed)}};
-}
-
-std::vector<NamedTensor> ModelTensors(const ResNet& model) {
-  std::vector<NamedTensor> tensors = model.parameters();
-  tensors.insert(tensors.end(), model.buffers().begin(), model.buffers().end());
-  return tensors;
 }
 
 int64_t Number(const SafetensorsFile& file, const std::string& key) {
@@ -44,20 +38,20 @@ int64_t Number(const SafetensorsFile& file, const std::string& key) {
 
 }  // namespace
 
-void WriteCheckpoint(const std::string& path, const TrainOptions& options, const ResNet& model,
-                     const Optimizer& optimizer, const ResumePoint& point) {
+void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
+                     const ResumePoint& point) {
   std::vector<TensorData> tensors;
   std::vector<at::Tensor> kept;
-  AppendForWriting(ModelTensors(model), "", tensors, kept);
-  AppendForWriting(optimizer.state(), kOptimizerPrefix, tensors, kept);
+  AppendForWriting(state.model, "", tensors, kept);
+  AppendForWriting(state.optimizer, kOptimizerPrefix, tensors, kept);
   std::map<std::string, std::string> metadata = Identity(options);
   metadata["epoch"] = std::to_string(point.epoch);
   metadata["global_step"] = std::to_string(point.global_step);
   WriteSafetensors(path, std::move(tensors), metadata);
 }
 
-ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options, ResNet& model,
-                           Optimizer& optimizer) {
+ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
+                           const TrainState& state) {
   const SafetensorsFile file = SafetensorsFile::Open(path);
   for (const auto& [key, expected] : Identity(options)) {
     const auto found = file.metadata().find(key);
@@ -74,9 +68,9 @@ ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
   }
   const ResumePoint point{.epoch = static_cast<int>(Number(file, "epoch")),
                           .global_step = Number(file, "global_step")};
-  std::vector<NamedTensor> targets = ModelTensors(model);
-  for (const NamedTensor& state : optimizer.state()) {
-    targets.push_back({kOptimizerPrefix + state.name, state.tensor});
+  std::vector<NamedTensor> targets = state.model;
+  for (const NamedTensor& item : state.optimizer) {
+    targets.push_back({kOptimizerPrefix + item.name, item.tensor});
   }
   const WeightsReport report = CopyFromFile(file, targets, {});
   if (report.loaded.size() != targets.size() || !report.unexpected.empty()) {

@@ -3,7 +3,7 @@
 
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include "worker/train/rendezvous.h"
+#include "worker/train/comm/rendezvous.h"
 
 namespace mead::train {
 

@@ -1,6 +1,6 @@
-#include "worker/train/nccl_communicator.h"
+#include "worker/train/comm/nccl_communicator.h"
 
-#include "worker/train/rendezvous.h"
+#include "worker/train/comm/rendezvous.h"
 #include "worker/train/tensors.h"
 
 #ifdef MEAD_HAVE_CUDA

@@ -1,4 +1,4 @@
-#include "worker/train/schedule.h"
+#include "worker/train/optim/schedule.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,14 +1,16 @@
-#include "worker/train/optimizer.h"
-
-#include "worker/train/resnet.h"
+#include "worker/train/optim/optimizer.h"
 
 namespace mead::train {
 
-Optimizer::Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& parameters)
-    : options_(options) {
-  const bool adamw = options.kind == OptimizerKind::kAdamW;
+Optimizer::Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& body,
+                     const std::vector<NamedTensor>& head)
+    : options_(options), body_(MakeGroup("body", body)), head_(MakeGroup("head", head)) {}
+
+Optimizer::Group Optimizer::MakeGroup(const std::string& name,
+                                      const std::vector<NamedTensor>& parameters) {
+  const bool adamw = options_.kind == OptimizerKind::kAdamW;
+  Group group;
   for (const NamedTensor& parameter : parameters) {
-    Group& group = ResNet::IsHead(parameter.name) ? head_ : body_;
     group.parameters.push_back(parameter.tensor);
     // Zeros with the parameter's strides: with dampening 0 the first step from a
     // zero momentum is PyTorch's "momentum = gradient".
@@ -20,17 +22,16 @@ Optimizer::Optimizer(const OptimizerOptions& options, const std::vector<NamedTen
     if (adamw) {
       state("exp_avg", group.first);
       state("exp_avg_sq", group.second);
-    } else if (options.momentum != 0) {
+    } else if (options_.momentum != 0) {
       state("momentum", group.first);
     }
   }
-  if (!adamw) return;
-  for (auto& [group, name] : {std::pair<Group&, const char*>{body_, "steps.body"},
-                              std::pair<Group&, const char*>{head_, "steps.head"}}) {
+  if (adamw) {
     const at::Tensor& any = parameters.front().tensor;
     group.steps = at::zeros({}, any.options().requires_grad(false).dtype(at::kFloat));
-    state_.push_back({name, group.steps});
+    state_.push_back({"steps." + name, group.steps});
   }
+  return group;
 }
 
 void Optimizer::ClearGradients() {

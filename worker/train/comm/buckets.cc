@@ -1,4 +1,4 @@
-#include "worker/train/buckets.h"
+#include "worker/train/comm/buckets.h"
 
 namespace mead::train {
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "worker/train/errors.h"
-#include "worker/train/safetensors.h"
+#include "worker/train/state/safetensors.h"
 
 namespace mead::train {
 namespace {

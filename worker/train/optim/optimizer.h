@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "worker/train/config.h"
@@ -15,8 +16,10 @@ namespace mead::train {
 
 class Optimizer {
  public:
-  // parameters: those of the model; the state tensors have their layouts.
-  Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& parameters);
+  // body: all but the head's (the classifier's); the two may have different
+  // rates. The state tensors have the parameters' layouts.
+  Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& body,
+            const std::vector<NamedTensor>& head);
 
   // Forgets all gradients, so that backward hands its own over without a copy.
   void ClearGradients();
@@ -37,12 +40,14 @@ class Optimizer {
     std::vector<at::Tensor> second;  // exp_avg_sq
     at::Tensor steps;                // [], float32, AdamW's count
   };
+  // name: for the state's names, "body" or "head".
+  Group MakeGroup(const std::string& name, const std::vector<NamedTensor>& parameters);
   void Step(Group& group, double lr);
 
   OptimizerOptions options_;
+  std::vector<NamedTensor> state_;
   Group body_;
   Group head_;
-  std::vector<NamedTensor> state_;
 };
 
 }  // namespace mead::train

@@ -13,8 +13,8 @@
 #include <memory>
 #include <vector>
 
-#include "worker/train/buckets.h"
-#include "worker/train/communicator.h"
+#include "worker/train/comm/buckets.h"
+#include "worker/train/comm/communicator.h"
 #include "worker/train/tensors.h"
 
 namespace torch::autograd {

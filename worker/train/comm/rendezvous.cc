@@ -1,4 +1,4 @@
-#include "worker/train/rendezvous.h"
+#include "worker/train/comm/rendezvous.h"
 
 #include <c10/util/Logging.h>
 #include <netdb.h>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "worker/train/rendezvous_impl.h"
+#include "worker/train/comm/rendezvous_impl.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {

@@ -1,9 +1,9 @@
-#include "worker/train/communicator.h"
+#include "worker/train/comm/communicator.h"
 
 #include <utility>
 
-#include "worker/train/gloo_communicator.h"
-#include "worker/train/nccl_communicator.h"
+#include "worker/train/comm/gloo_communicator.h"
+#include "worker/train/comm/nccl_communicator.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {

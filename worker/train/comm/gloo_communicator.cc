@@ -1,11 +1,11 @@
-#include "worker/train/gloo_communicator.h"
+#include "worker/train/comm/gloo_communicator.h"
 
 #include <gloo/context.h>
 
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
 
-#include "worker/train/rendezvous_impl.h"
+#include "worker/train/comm/rendezvous_impl.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/train/safetensors.h"
-#include "worker/train/session.h"
+#include "worker/train/state/reports.h"
+#include "worker/train/state/safetensors.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {

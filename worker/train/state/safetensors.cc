@@ -1,4 +1,4 @@
-#include "worker/train/safetensors.h"
+#include "worker/train/state/safetensors.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

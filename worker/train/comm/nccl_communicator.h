@@ -7,7 +7,7 @@
 
 #include <memory>
 
-#include "worker/train/communicator.h"
+#include "worker/train/comm/communicator.h"
 
 namespace mead::train {
 

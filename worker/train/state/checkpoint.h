@@ -12,21 +12,26 @@
 #include <vector>
 
 #include "worker/train/config.h"
-#include "worker/train/optimizer.h"
-#include "worker/train/resnet.h"
-#include "worker/train/session.h"
+#include "worker/train/state/reports.h"
+#include "worker/train/tensors.h"
 
 namespace mead::train {
 
 inline constexpr const char* kOptimizerPrefix = "optimizer.";
 
+// All tensors of a run that outlive a step; written through by a read.
+struct TrainState {
+  std::vector<NamedTensor> model;      // parameters and buffers
+  std::vector<NamedTensor> optimizer;  // without the prefix
+};
+
 // Errors: kInternal (disk), naming the path; the old file then stays.
-void WriteCheckpoint(const std::string& path, const TrainOptions& options, const ResNet& model,
-                     const Optimizer& optimizer, const ResumePoint& point);
+void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
+                     const ResumePoint& point);
 
 // Errors: kUserError (no checkpoint, or one of other settings; says which); the
 //   model may then hold a part.
-ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options, ResNet& model,
-                           Optimizer& optimizer);
+ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
+                           const TrainState& state);
 
 }  // namespace mead::train

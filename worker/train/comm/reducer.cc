@@ -1,4 +1,4 @@
-#include "worker/train/reducer.h"
+#include "worker/train/comm/reducer.h"
 
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>

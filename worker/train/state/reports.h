@@ -1,0 +1,26 @@
+// What loading a file gave: plain data, no LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mead::train {
+
+// What a weights file gave and did not give.
+struct WeightsReport {
+  std::vector<std::string> loaded;
+  std::vector<std::string> missing;     // in the model, not in the file
+  std::vector<std::string> unexpected;  // in the file, not in the model
+  std::vector<std::string> mismatched;  // "fc.weight: file [1000, 2048], model [8, 2048]"
+  // One line for a log: counts and the first names of each kind.
+  std::string Summary() const;
+};
+
+// Where a checkpoint was saved.
+struct ResumePoint {
+  int epoch = 0;  // the last finished one, from 1
+  int64_t global_step = 0;
+};
+
+}  // namespace mead::train
