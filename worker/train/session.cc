@@ -14,6 +14,7 @@
 
 #include "worker/train/comm/reducer.h"
 #include "worker/train/input/input_stage.h"
+#include "worker/train/memory/cpu_pool.h"
 #include "worker/train/model/resnet.h"
 #include "worker/train/optim/optimizer.h"
 #include "worker/train/optim/schedule.h"
@@ -69,6 +70,7 @@ at::Device ParseDevice(const std::string& text) {
 
 TrainOptions Validated(const TrainOptions& options) {
   Validate(options);
+  InstallCpuPool();
   // Before the first tensor: threads that LibTorch starts inherit both.
   at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
@@ -133,10 +135,10 @@ struct TrainingSession::Impl {
     return LearningRateFactor(options.schedule, global_step - phase->first_step, phase->steps);
   }
 
-  at::Tensor Logits(const uint8_t* pixels, int n, bool batch_statistics) {
+  at::Tensor Logits(const uint8_t* pixels, int n, NormStatistics statistics) {
     const at::Tensor images = input.Load(pixels, n, options.image_size);
     const AutocastScope autocast(device.type(), options.precision == Precision::kBf16);
-    return model.Forward(images, batch_statistics).to(at::kFloat);  // [n, classes]
+    return model.Forward(images, statistics).to(at::kFloat);  // [n, classes]
   }
 
   // The sum of the batch's losses; labels: [n], int64.
@@ -169,7 +171,8 @@ struct TrainingSession::Impl {
     at::Tensor figures = at::zeros({Reducer::kFigures}, at::TensorOptions(device));
     if (n > 0) {
       const at::Tensor truth = Labels(labels, n);
-      const at::Tensor logits = Logits(pixels, n, !options.freeze_batch_norm);
+      const at::Tensor logits = Logits(
+          pixels, n, options.freeze_batch_norm ? NormStatistics::kRunning : NormStatistics::kBatch);
       const at::Tensor loss = LossSum(logits, truth, options.label_smoothing);
       {
         at::NoGradGuard no_grad;
@@ -287,7 +290,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   if (n == 0) return {};
   return Translated("in evaluation", [&] {
     at::NoGradGuard no_grad;
-    const at::Tensor logits = impl_->Logits(pixels, n, /*batch_statistics=*/false);
+    const at::Tensor logits = impl_->Logits(pixels, n, NormStatistics::kRunning);
     const at::Tensor loss = Impl::LossSum(logits, impl_->Labels(labels, n), /*smoothing=*/0);
     const at::Tensor predicted = logits.argmax(1).to(at::kCPU, at::kInt);
     const auto* ids = predicted.const_data_ptr<int32_t>();

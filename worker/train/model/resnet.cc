@@ -63,10 +63,10 @@ struct ResNet::Builder {
     const double deviation = std::sqrt(2.0 / static_cast<double>(out * kernel * kernel));
     layer.weight = Parameter(conv + ".weight",
                              at::empty({out, in, kernel, kernel}).normal_(0, deviation, generator));
-    layer.gamma = Parameter(norm + ".weight", at::ones({out}));
-    layer.beta = Parameter(norm + ".bias", at::zeros({out}));
-    layer.mean = Buffer(norm + ".running_mean", at::zeros({out}));
-    layer.var = Buffer(norm + ".running_var", at::ones({out}));
+    layer.norm.gamma = Parameter(norm + ".weight", at::ones({out}));
+    layer.norm.beta = Parameter(norm + ".bias", at::zeros({out}));
+    layer.norm.mean = Buffer(norm + ".running_mean", at::zeros({out}));
+    layer.norm.var = Buffer(norm + ".running_var", at::ones({out}));
     net.batches_tracked_.push_back(Buffer(norm + ".num_batches_tracked", at::zeros({}, at::kLong)));
     return layer;
   }
@@ -123,31 +123,29 @@ int64_t ResNet::parameter_count() const {
   return count;
 }
 
-at::Tensor ResNet::Apply(const ConvNorm& layer, const at::Tensor& x, bool batch_statistics) {
-  constexpr double kMomentum = 0.1;
-  constexpr double kEpsilon = 1e-5;
+at::Tensor ResNet::Apply(const ConvNorm& layer, const at::Tensor& x, NormStatistics statistics,
+                         Activation activation, const std::optional<at::Tensor>& residual) {
   const at::Tensor y = at::conv2d(x, layer.weight, /*bias=*/{}, {layer.stride, layer.stride},
                                   {layer.padding, layer.padding});
-  return at::batch_norm(y, layer.gamma, layer.beta, layer.mean, layer.var, batch_statistics,
-                        kMomentum, kEpsilon, /*cudnn_enabled=*/true);
+  return NormAct(y, layer.norm, statistics, activation, residual);
 }
 
-at::Tensor ResNet::Apply(const Block& block, const at::Tensor& x, bool batch_statistics) {
+at::Tensor ResNet::Apply(const Block& block, const at::Tensor& x, NormStatistics statistics) {
   at::Tensor y = x;
-  for (size_t i = 0; i < block.layers.size(); ++i) {
-    y = Apply(block.layers[i], y, batch_statistics);
-    if (i + 1 < block.layers.size()) y = y.relu_();
+  for (size_t i = 0; i + 1 < block.layers.size(); ++i) {
+    y = Apply(block.layers[i], y, statistics, Activation::kRelu);
   }
-  y += block.downsample ? Apply(*block.downsample, x, batch_statistics) : x;
-  return y.relu_();
+  const at::Tensor shortcut =
+      block.downsample ? Apply(*block.downsample, x, statistics, Activation::kNone) : x;
+  return Apply(block.layers.back(), y, statistics, Activation::kRelu, shortcut);
 }
 
-at::Tensor ResNet::Forward(const at::Tensor& images, bool batch_statistics) {
-  at::Tensor x = Apply(stem_, images, batch_statistics).relu_();  // [N, 64, H/2, W/2]
-  x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});                  // [N, 64, H/4, W/4]
-  for (const Block& block : blocks_) x = Apply(block, x, batch_statistics);
+at::Tensor ResNet::Forward(const at::Tensor& images, NormStatistics statistics) {
+  at::Tensor x = Apply(stem_, images, statistics, Activation::kRelu);  // [N, 64, H/2, W/2]
+  x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});                       // [N, 64, H/4, W/4]
+  for (const Block& block : blocks_) x = Apply(block, x, statistics);
   x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);  // [N, features]
-  if (batch_statistics) {
+  if (statistics == NormStatistics::kBatch) {
     at::NoGradGuard no_grad;
     at::_foreach_add_(batches_tracked_, 1);
   }

@@ -25,8 +25,8 @@ int NormStatisticsOnGpu(const T* x, NormShape shape, NormAccumulate<T> epsilon,
 // residual, mask: may be null.
 template <typename T>
 int NormApplyOnGpu(const T* x, const T* residual, NormShape shape,
-                   NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y,
-                   uint8_t* mask, void* stream);
+                   NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y, uint8_t* mask,
+                   void* stream);
 
 // Writes dgamma and dbeta ([channels] each).
 template <typename T>

@@ -1,0 +1,36 @@
+// Batch-norm, then optionally the addition of a residual and ReLU, as one
+// differentiable operator.
+//
+// It goes over memory twice forward (statistics, application) and twice backward
+// (sums, application), where the separate operators go six and nine times, and
+// keeps for backward its input and, with a residual, one bit per element.
+// norm_kernels.h has the formulas.
+// Shape:  x, residual and the result are [N, C, H, W], channels_last, all of one
+//         type: float32, bfloat16 or float64. C is a multiple of 16.
+// Errors: TrainError kInternal (another layout, type or device).
+#pragma once
+
+#include <optional>
+
+#include "worker/train/tensors.h"
+
+namespace mead::train {
+
+// A batch-norm layer's tensors, [C] each; float32, or float64 for a float64 input.
+struct BatchNorm {
+  at::Tensor gamma, beta;  // learned
+  at::Tensor mean, var;    // running statistics
+};
+
+enum class NormStatistics {
+  kBatch,           // of the batch, and the running ones take them up (training)
+  kBatchUntracked,  // of the batch; the running ones stay as they are
+  kRunning,         // the running ones (evaluation, frozen batch-norm)
+};
+
+enum class Activation { kNone, kRelu };
+
+at::Tensor NormAct(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics,
+                   Activation activation, const std::optional<at::Tensor>& residual = {});
+
+}  // namespace mead::train

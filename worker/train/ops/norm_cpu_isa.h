@@ -1,0 +1,52 @@
+// The passes of norm_kernels.h over a range of rows on one thread, in one of
+// several instruction sets.
+//
+// norm_cpu_kernels.inc is compiled once per instruction set; norm_cpu.cc picks at
+// run time, splits rows over threads and combines partial sums. This header is
+// free of LibTorch and of inline functions of the standard library: a copy of
+// one compiled for AVX-512 must never be linked into code that runs everywhere.
+#pragma once
+
+#include <cstdint>
+
+namespace mead::train {
+
+// bfloat16 in memory: the upper half of a float32.
+struct Bf16Storage {
+  uint16_t bits;
+};
+
+// Rows begin at the pointers given; channels is a multiple of 16.
+template <typename T, typename A>
+struct NormCpuKernels {
+  // sum[c] += sum (x - shift), square_sum[c] += sum (x - shift)^2, over the rows.
+  void (*moments)(const T* x, int64_t rows, int64_t channels, const A* shift, A* sum,
+                  A* square_sum);
+  // scale: gamma / deviation. y = act((x - mean) * scale + beta [+ residual]).
+  void (*apply)(const T* x, const T* residual, int64_t rows, int64_t channels, const A* mean,
+                const A* scale, const A* beta, bool relu, T* y, uint8_t* mask);
+  // sum[c] += sum dz, product_sum[c] += sum dz * (x - mean).
+  void (*backward_sums)(const T* dy, const T* x, const uint8_t* mask, int64_t rows,
+                        int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,
+                        A* sum, A* product_sum);
+  // dx = dz * scale + (x - mean) * slope + offset; dresidual = dz.
+  void (*backward_apply)(const T* dy, const T* x, const uint8_t* mask, int64_t rows,
+                         int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,
+                         const A* slope, const A* offset, T* dx, T* dresidual);
+};
+
+struct NormCpuTable {
+  const char* isa;
+  NormCpuKernels<float, float> fp32;
+  NormCpuKernels<Bf16Storage, float> bf16;
+  NormCpuKernels<double, double> fp64;
+};
+
+extern const NormCpuTable kNormCpuPortable;
+#if defined(__x86_64__)
+extern const NormCpuTable kNormCpuAvx2;    // AVX2, FMA
+extern const NormCpuTable kNormCpuAvx512;  // AVX-512 F, BW, DQ, VL
+extern const NormCpuTable kNormCpuAvx512Bf16;
+#endif
+
+}  // namespace mead::train
