@@ -84,9 +84,9 @@ __device__ __forceinline__ uint4 PackPart(const float* in, float) {
           __float_as_uint(in[3])};
 }
 __device__ __forceinline__ uint4 PackPart(const double* in, double) {
-  return {static_cast<unsigned>(__double2loint(in[0])), static_cast<unsigned>(__double2hiint(in[0])),
-          static_cast<unsigned>(__double2loint(in[1])),
-          static_cast<unsigned>(__double2hiint(in[1]))};
+  return {
+      static_cast<unsigned>(__double2loint(in[0])), static_cast<unsigned>(__double2hiint(in[0])),
+      static_cast<unsigned>(__double2loint(in[1])), static_cast<unsigned>(__double2hiint(in[1]))};
 }
 
 template <typename T>

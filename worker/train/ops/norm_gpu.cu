@@ -1,8 +1,8 @@
-#include "worker/train/ops/norm_gpu.h"
-
 #include <cuda_runtime_api.h>
 
 #include "worker/train/ops/channel_group.cuh"
+#include "worker/train/ops/norm_channels.cuh"
+#include "worker/train/ops/norm_gpu.h"
 #include "worker/train/ops/norm_math.h"
 #include "worker/train/ops/row_grid.cuh"
 #include "worker/train/ops/strip_sums.cuh"
@@ -20,23 +20,6 @@ enum class Gate {
 // Rows a thread loads before it uses the first: 64 bytes of each input.
 template <typename T>
 constexpr int kRows = static_cast<int>(8 / sizeof(T));
-
-template <typename A>
-__device__ __forceinline__ void LoadForward(NormCoefficients<A> coefficients, int64_t group,
-                                            NormForward<A> (&forward)[kGroupChannels]) {
-  A mean[kGroupChannels];
-  A inverse_deviation[kGroupChannels];
-  A gamma[kGroupChannels];
-  A beta[kGroupChannels];
-  LoadPerChannel(coefficients.mean, group, mean);
-  LoadPerChannel(coefficients.inverse_deviation, group, inverse_deviation);
-  LoadPerChannel(coefficients.gamma, group, gamma);
-  LoadPerChannel(coefficients.beta, group, beta);
-#pragma unroll
-  for (int i = 0; i < kGroupChannels; ++i) {
-    forward[i] = NormForward<A>(mean[i], inverse_deviation[i], gamma[i], beta[i]);
-  }
-}
 
 // dy to dz, in place. forward: read with kSign only; mask: with kMask only.
 template <Gate kGate, typename A>
@@ -107,7 +90,8 @@ __global__ void __launch_bounds__(SumGrid::kThreads)
   inverse_deviation[channel] =
       static_cast<A>(1.0 / sqrt(square_distances / rows + static_cast<double>(epsilon)));
   if (running.mean != nullptr) {
-    running.mean[channel] += running.momentum * (static_cast<A>(batch_mean) - running.mean[channel]);
+    running.mean[channel] +=
+        running.momentum * (static_cast<A>(batch_mean) - running.mean[channel]);
   }
   if (running.var != nullptr) {
     const auto unbiased = static_cast<A>(square_distances / fmax(rows - 1.0, 1.0));
@@ -173,14 +157,14 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   }
 }
 
+// dz may be dy or dy2, so none of them is __restrict__.
 template <typename T, Gate kGate, bool kTwoGradients>
 __global__ void __launch_bounds__(SumGrid::kThreads)
-    BackwardSumsKernel(const T* __restrict__ dy, const T* __restrict__ dy2,
-                       const T* __restrict__ x, const uint8_t* __restrict__ mask, NormShape shape,
+    BackwardSumsKernel(const T* dy, const T* dy2, const T* __restrict__ x,
+                       const uint8_t* __restrict__ mask, NormShape shape,
                        NormCoefficients<NormAccumulate<T>> coefficients,
                        NormAccumulate<T>* __restrict__ dgamma,
-                       NormAccumulate<T>* __restrict__ dbeta, T* __restrict__ dz,
-                       SumScratch scratch) {
+                       NormAccumulate<T>* __restrict__ dbeta, T* dz, SumScratch scratch) {
   using A = NormAccumulate<T>;
   constexpr int kDepth = kRows<T>;
   __shared__ StripTotals totals;
@@ -243,13 +227,7 @@ __global__ void __launch_bounds__(SumGrid::kThreads)
   }
 
   if (!SumStrip(sum, product_sum, scratch, totals)) return;
-  const unsigned strip_channels = blockDim.x * kGroupChannels;
-  const unsigned i = threadIdx.y * blockDim.x + threadIdx.x;
-  if (i >= strip_channels) return;
-  const int64_t channel = static_cast<int64_t>(blockIdx.x) * strip_channels + i;
-  dbeta[channel] = static_cast<A>(totals[0][i]);
-  dgamma[channel] = static_cast<A>(
-      totals[1][i] * static_cast<double>(coefficients.inverse_deviation[channel]));
+  FinishBackwardSums(totals, coefficients.inverse_deviation, dgamma, dbeta);
 }
 
 // Rows from last to first, as in Apply. dx may be dy or x, so none of them is __restrict__.
@@ -258,8 +236,8 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
     BackwardApplyKernel(const T* dy, const T* x, const uint8_t* __restrict__ mask, NormShape shape,
                         NormCoefficients<NormAccumulate<T>> coefficients,
                         const NormAccumulate<T>* __restrict__ dgamma,
-                        const NormAccumulate<T>* __restrict__ dbeta, T* dx, T* dresidual,
-                        int64_t tiles) {
+                        const NormAccumulate<T>* __restrict__ dbeta, NormAccumulate<T> inverse_rows,
+                        T* dx, T* dresidual, int64_t tiles) {
   using A = NormAccumulate<T>;
   constexpr int kDepth = kRows<T>;
   const int64_t groups = shape.channels / kGroupChannels;
@@ -267,25 +245,7 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   NormForward<A> forward[kGroupChannels];
   if constexpr (kGate == Gate::kSign) LoadForward(coefficients, group, forward);
   NormBackward<A> backward[kGroupChannels];
-  {
-    A mean[kGroupChannels];
-    A inverse_deviation[kGroupChannels];
-    A gamma[kGroupChannels];
-    A gamma_sum[kGroupChannels] = {};
-    A beta_sum[kGroupChannels] = {};
-    LoadPerChannel(coefficients.mean, group, mean);
-    LoadPerChannel(coefficients.inverse_deviation, group, inverse_deviation);
-    LoadPerChannel(coefficients.gamma, group, gamma);
-    if (dgamma != nullptr) {
-      LoadPerChannel(dgamma, group, gamma_sum);
-      LoadPerChannel(dbeta, group, beta_sum);
-    }
-#pragma unroll
-    for (int c = 0; c < kGroupChannels; ++c) {
-      backward[c] = NormBackward<A>(mean[c], inverse_deviation[c], gamma[c], gamma_sum[c],
-                                    beta_sum[c], static_cast<A>(shape.rows));
-    }
-  }
+  LoadBackward(coefficients, dgamma, dbeta, inverse_rows, group, backward);
 
   const int64_t tile_rows = static_cast<int64_t>(blockDim.y) * kDepth;
   int64_t first = (gridDim.y - 1 - blockIdx.y) * tiles * tile_rows + threadIdx.y;
@@ -320,9 +280,7 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   }
 }
 
-bool Valid(NormShape shape) {
-  return shape.rows >= 0 && shape.channels > 0 && shape.channels % 16 == 0;
-}
+bool Valid(NormShape shape) { return shape.rows >= 0 && ValidChannels(shape.channels); }
 
 Gate GateOf(bool relu, const uint8_t* mask) {
   if (!relu) return Gate::kOpen;
@@ -364,14 +322,14 @@ int NormStatisticsOnGpu(const T* x, NormShape shape, NormAccumulate<T> epsilon,
   if (!Valid(shape) || shape.rows == 0) return cudaErrorInvalidValue;
   const SumGrid on(shape.rows, shape.channels, Multiprocessors());
   StatisticsKernel<T><<<on.grid(), on.block(), 0, static_cast<cudaStream_t>(stream)>>>(
-      x, shape, epsilon, running, mean, inverse_deviation, SumScratch(scratch, shape.channels));
+      x, shape, epsilon, running, mean, inverse_deviation, SumScratch(scratch));
   return cudaGetLastError();
 }
 
 template <typename T>
 int NormApplyOnGpu(const T* x, const T* residual, NormShape shape,
-                   NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y,
-                   uint8_t* mask, void* stream) {
+                   NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y, uint8_t* mask,
+                   void* stream) {
   if (!Valid(shape) || (mask != nullptr && (residual == nullptr || !relu))) {
     return cudaErrorInvalidValue;
   }
@@ -394,8 +352,7 @@ int NormBackwardSumsOnGpu(const T* dy, const T* dy2, const T* x, const uint8_t* 
   auto* kernel =
       dy2 != nullptr ? BackwardSumsKernelOf<T, true>(gate) : BackwardSumsKernelOf<T, false>(gate);
   kernel<<<on.grid(), on.block(), 0, static_cast<cudaStream_t>(stream)>>>(
-      dy, dy2, x, mask, shape, coefficients, dgamma, dbeta, dz,
-      SumScratch(scratch, shape.channels));
+      dy, dy2, x, mask, shape, coefficients, dgamma, dbeta, dz, SumScratch(scratch));
   return cudaGetLastError();
 }
 
@@ -409,22 +366,22 @@ int NormBackwardApplyOnGpu(const T* dy, const T* x, const uint8_t* mask, NormSha
   const RowGrid on(shape.rows, shape.channels, kRows<T>);
   auto* kernel = BackwardApplyKernelOf<T>(GateOf(relu, mask));
   kernel<<<on.grid(), on.block(), 0, static_cast<cudaStream_t>(stream)>>>(
-      dy, x, mask, shape, coefficients, dgamma, dbeta, dx, dresidual, on.tiles_per_block);
+      dy, x, mask, shape, coefficients, dgamma, dbeta, InverseRows<T>(shape.rows), dx, dresidual,
+      on.tiles_per_block);
   return cudaGetLastError();
 }
 
-#define MEAD_INSTANTIATE(T)                                                                       \
-  template int NormStatisticsOnGpu<T>(const T*, NormShape, NormAccumulate<T>,                     \
-                                      NormRunning<NormAccumulate<T>>, NormAccumulate<T>*,         \
-                                      NormAccumulate<T>*, void*, void*);                          \
-  template int NormApplyOnGpu<T>(const T*, const T*, NormShape,                                   \
-                                 NormCoefficients<NormAccumulate<T>>, bool, T*, uint8_t*, void*); \
-  template int NormBackwardSumsOnGpu<T>(                                                          \
-      const T*, const T*, const T*, const uint8_t*, NormShape,                                    \
-      NormCoefficients<NormAccumulate<T>>, bool, NormAccumulate<T>*, NormAccumulate<T>*, T*,      \
-      void*, void*);                                                                              \
-  template int NormBackwardApplyOnGpu<T>(                                                         \
-      const T*, const T*, const uint8_t*, NormShape, NormCoefficients<NormAccumulate<T>>, bool,   \
+#define MEAD_INSTANTIATE(T)                                                                        \
+  template int NormStatisticsOnGpu<T>(const T*, NormShape, NormAccumulate<T>,                      \
+                                      NormRunning<NormAccumulate<T>>, NormAccumulate<T>*,          \
+                                      NormAccumulate<T>*, void*, void*);                           \
+  template int NormApplyOnGpu<T>(const T*, const T*, NormShape,                                    \
+                                 NormCoefficients<NormAccumulate<T>>, bool, T*, uint8_t*, void*);  \
+  template int NormBackwardSumsOnGpu<T>(const T*, const T*, const T*, const uint8_t*, NormShape,   \
+                                        NormCoefficients<NormAccumulate<T>>, bool,                 \
+                                        NormAccumulate<T>*, NormAccumulate<T>*, T*, void*, void*); \
+  template int NormBackwardApplyOnGpu<T>(                                                          \
+      const T*, const T*, const uint8_t*, NormShape, NormCoefficients<NormAccumulate<T>>, bool,    \
       const NormAccumulate<T>*, const NormAccumulate<T>*, T*, T*, void*)
 MEAD_INSTANTIATE(float);
 MEAD_INSTANTIATE(c10::BFloat16);

@@ -15,8 +15,8 @@ namespace mead::train {
 
 // Bytes of scratch memory that the two reducing passes need, for any T and any number of
 // rows. Its first use must find it zeroed; every pass leaves it zeroed where it counts.
-// Passes that run at the same time need one each; passes with the same number of
-// channels, one after another, can share it.
+// All layers of a stream can share what the widest one needs; passes that run at the
+// same time need one each.
 size_t NormGpuScratchBytes(int64_t channels);
 
 // Writes mean and inverse_deviation ([channels] each) of x, which has at least one row.
@@ -29,15 +29,15 @@ int NormStatisticsOnGpu(const T* x, NormShape shape, NormAccumulate<T> epsilon,
 // residual, mask: may be null; a mask only with a residual and relu.
 template <typename T>
 int NormApplyOnGpu(const T* x, const T* residual, NormShape shape,
-                   NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y,
-                   uint8_t* mask, void* stream);
+                   NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y, uint8_t* mask,
+                   void* stream);
 
 // Writes dgamma and dbeta ([channels] each).
 // mask: what Apply wrote; null without a residual, and without relu.
-// dy2, dz: null, or both given. Then the gradient is dy + dy2 (the output went two ways:
-// into a convolution and past it, as a residual), and dz is written, for BackwardApply to
-// take as dy without relu and for the residual as its gradient. An addition before, dy
-// read twice and the mask cost 18.25 bytes per bfloat16 element, this 14.125.
+// dy2, dz: null, or both given (dz may be dy or dy2). Then the gradient is dy + dy2 (the output
+// went two ways: into a convolution and past it, as a residual), and dz is written, for
+// BackwardApply to take as dy without relu and for the residual as its gradient. An addition
+// before, dy read twice and the mask cost 18.25 bytes per bfloat16 element, this 14.125.
 template <typename T>
 int NormBackwardSumsOnGpu(const T* dy, const T* dy2, const T* x, const uint8_t* mask,
                           NormShape shape, NormCoefficients<NormAccumulate<T>> coefficients,

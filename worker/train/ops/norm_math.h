@@ -61,10 +61,11 @@ struct NormBackward {
 
   MEAD_HOST_DEVICE NormBackward() = default;
   // dgamma, dbeta: of this batch; zeros where the statistics are frozen.
-  MEAD_HOST_DEVICE NormBackward(A mean, A inverse_deviation, A gamma, A dgamma, A dbeta, A rows)
+  MEAD_HOST_DEVICE NormBackward(A mean, A inverse_deviation, A gamma, A dgamma, A dbeta,
+                                A inverse_rows)
       : scale(gamma * inverse_deviation),
-        slope(-scale * inverse_deviation * dgamma / rows),
-        offset(-scale * dbeta / rows - slope * mean) {}
+        slope(-scale * inverse_deviation * dgamma * inverse_rows),
+        offset(-scale * dbeta * inverse_rows - slope * mean) {}
 
   MEAD_HOST_DEVICE A operator()(A dz, A x) const {
     return MultiplyAdd(dz, scale, MultiplyAdd(x, slope, offset));

@@ -32,11 +32,16 @@ inline int64_t StripGroups(int64_t channels, int64_t limit) {
   return strip;
 }
 
+// At most as many strips as there are tickets (strip_sums.cuh), however narrow they are.
+inline bool ValidChannels(int64_t channels) {
+  return channels > 0 && channels % 16 == 0 && channels <= 65536;
+}
+
 // For passes that write every element: blocks of consecutive rows, several waves of them,
 // so that a multiprocessor that is done early takes more.
 struct RowGrid {
   static constexpr int64_t kThreads = 256;
-  static constexpr int64_t kStripGroups = 32;       // one warp: 512 bytes of a bfloat16 row
+  static constexpr int64_t kStripGroups = 32;         // one warp: 512 bytes of a bfloat16 row
   static constexpr int64_t kBlocksPerProcessor = 32;  // 8 to 16 waves
 
   int64_t strip_groups;

@@ -8,6 +8,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -16,25 +17,22 @@
 
 namespace mead::train {
 
-// Layout of scratch memory: one ticket per strip, then two partial sums per block and
-// channel.
+// Layout of scratch memory. Tickets keep their place whatever the shape, so that layers
+// can share it.
 struct SumScratch {
-  static size_t TicketBytes(int64_t channels) {
-    const auto strips = static_cast<size_t>(channels / kGroupChannels);  // at most
-    return (strips * sizeof(unsigned) + 255) / 256 * 256;
-  }
+  static constexpr int64_t kMaxStrips = 4096;
+
   static size_t Bytes(int64_t channels) {
-    const SumGrid most(INT64_MAX / 2, channels, SumGrid::kMaxBlocks);
-    return TicketBytes(channels) +
-           static_cast<size_t>(most.blocks * channels) * 2 * sizeof(double);
+    return kMaxStrips * sizeof(unsigned) +
+           static_cast<size_t>(std::max(SumGrid::kMaxBlocks * SumGrid::kStripChannels, channels)) *
+               2 * sizeof(double);
   }
 
-  unsigned* tickets;  // [strips], zero between launches
+  unsigned* tickets;  // [kMaxStrips], zero between launches
   void* partials;     // [strips, blocks, 2, strip channels], A
 
-  SumScratch(void* scratch, int64_t channels)
-      : tickets(static_cast<unsigned*>(scratch)),
-        partials(static_cast<char*>(scratch) + TicketBytes(channels)) {}
+  explicit SumScratch(void* scratch)
+      : tickets(static_cast<unsigned*>(scratch)), partials(tickets + kMaxStrips) {}
 };
 
 using StripTotals = double[2][SumGrid::kStripChannels];
@@ -71,8 +69,8 @@ __device__ bool SumStrip(A (&first)[kGroupChannels], A (&second)[kGroupChannels]
     }
   }
   __syncthreads();
-  A* partials = static_cast<A*>(scratch.partials) +
-                static_cast<int64_t>(blockIdx.x) * gridDim.y * values;
+  A* partials =
+      static_cast<A*>(scratch.partials) + static_cast<int64_t>(blockIdx.x) * gridDim.y * values;
   if (thread < values) {
     A sum = 0;
 #pragma unroll
