@@ -11,11 +11,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define MEAD_HOST_DEVICE __host__ __device__
-#else
-#define MEAD_HOST_DEVICE
-#endif
+#include "common/base/host_device.h"
 
 namespace mead::train {
 
