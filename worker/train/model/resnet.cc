@@ -123,33 +123,35 @@ int64_t ResNet::parameter_count() const {
   return count;
 }
 
-at::Tensor ResNet::Apply(const ConvNorm& layer, const at::Tensor& x, NormStatistics statistics,
-                         Activation activation, const std::optional<at::Tensor>& residual) {
-  const at::Tensor y = at::conv2d(x, layer.weight, /*bias=*/{}, {layer.stride, layer.stride},
-                                  {layer.padding, layer.padding});
-  return NormAct(y, layer.norm, statistics, activation, residual);
+at::Tensor ResNet::Convolve(const ConvNorm& layer, const at::Tensor& x) {
+  return at::conv2d(x, layer.weight, /*bias=*/{}, {layer.stride, layer.stride},
+                    {layer.padding, layer.padding});
 }
 
-at::Tensor ResNet::Apply(const Block& block, const at::Tensor& x, NormStatistics statistics) {
-  at::Tensor y = x;
+Fork ResNet::Apply(const Block& block, const Fork& x, NormStatistics statistics) {
+  at::Tensor y = x.into;
   for (size_t i = 0; i + 1 < block.layers.size(); ++i) {
-    y = Apply(block.layers[i], y, statistics, Activation::kRelu);
+    y = NormAct(Convolve(block.layers[i], y), block.layers[i].norm, statistics, Activation::kRelu);
   }
-  const at::Tensor shortcut =
-      block.downsample ? Apply(*block.downsample, x, statistics, Activation::kNone) : x;
-  return Apply(block.layers.back(), y, statistics, Activation::kRelu, shortcut);
+  const at::Tensor shortcut = block.downsample
+                                  ? NormAct(Convolve(*block.downsample, x.past),
+                                            block.downsample->norm, statistics, Activation::kNone)
+                                  : x.past;
+  const ConvNorm& last = block.layers.back();
+  return NormAddRelu(Convolve(last, y), last.norm, statistics, shortcut);
 }
 
 at::Tensor ResNet::Forward(const at::Tensor& images, NormStatistics statistics) {
-  at::Tensor x = Apply(stem_, images, statistics, Activation::kRelu);  // [N, 64, H/2, W/2]
-  x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});                       // [N, 64, H/4, W/4]
+  const at::Tensor stem =
+      NormReluPool(Convolve(stem_, images), stem_.norm, statistics);  // [N, 64, H/4, W/4]
+  Fork x{.into = stem, .past = stem};
   for (const Block& block : blocks_) x = Apply(block, x, statistics);
-  x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);  // [N, features]
+  const at::Tensor features = at::adaptive_avg_pool2d(x.into, {1, 1}).flatten(1);  // [N, features]
   if (statistics == NormStatistics::kBatch) {
     at::NoGradGuard no_grad;
     at::_foreach_add_(batches_tracked_, 1);
   }
-  return at::linear(x, fc_weight_, fc_bias_);  // [N, classes]
+  return at::linear(features, fc_weight_, fc_bias_);  // [N, classes]
 }
 
 }  // namespace mead::train

@@ -55,9 +55,8 @@ class ResNet {
   };
   struct Builder;
 
-  static at::Tensor Apply(const ConvNorm& layer, const at::Tensor& x, NormStatistics statistics,
-                          Activation activation, const std::optional<at::Tensor>& residual = {});
-  static at::Tensor Apply(const Block& block, const at::Tensor& x, NormStatistics statistics);
+  static at::Tensor Convolve(const ConvNorm& layer, const at::Tensor& x);
+  static Fork Apply(const Block& block, const Fork& x, NormStatistics statistics);
 
   ConvNorm stem_;
   std::vector<Block> blocks_;

@@ -5,9 +5,12 @@
 // (sums, application), where the separate operators go six and nine times, and
 // keeps for backward its input and, with a residual, one bit per element.
 // norm_kernels.h has the formulas.
+//
 // Shape:  x, residual and the result are [N, C, H, W], channels_last, all of one
 //         type: float32, bfloat16 or float64. C is a multiple of 16.
-// Errors: TrainError kInternal (another layout, type or device).
+// Memory: the operator owns x: backward writes the gradient over it. Nobody else
+//         may use x after the operator, and backward runs once.
+// Errors: TrainError kInternal (another shape or type).
 #pragma once
 
 #include <optional>
@@ -31,6 +34,21 @@ enum class NormStatistics {
 enum class Activation { kNone, kRelu };
 
 at::Tensor NormAct(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics,
-                   Activation activation, const std::optional<at::Tensor>& residual = {});
+                   Activation activation);
+
+// One tensor that goes two ways: into a convolution and past it. Their gradients
+// meet inside the operator instead of in an addition of their own.
+struct Fork {
+  at::Tensor into;
+  at::Tensor past;  // the same memory
+};
+
+// relu(norm(x) + residual).
+Fork NormAddRelu(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics,
+                 const at::Tensor& residual);
+
+// max_pool(relu(norm(x))), 3x3, stride 2, padding 1: the stem. What lies between is
+// never written on a GPU.
+at::Tensor NormReluPool(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics);
 
 }  // namespace mead::train

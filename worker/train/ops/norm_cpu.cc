@@ -142,9 +142,9 @@ void NormApplyOnCpu(const T* x, const T* residual, NormShape shape,
 }
 
 template <typename T>
-void NormBackwardSumsOnCpu(const T* dy, const T* x, const uint8_t* mask, NormShape shape,
-                           NormCoefficients<NormAccumulate<T>> coefficients, bool relu,
-                           NormAccumulate<T>* dgamma, NormAccumulate<T>* dbeta) {
+void NormBackwardSumsOnCpu(const T* dy, const T* dy2, const T* x, const uint8_t* mask,
+                           NormShape shape, NormCoefficients<NormAccumulate<T>> coefficients,
+                           bool relu, NormAccumulate<T>* dgamma, NormAccumulate<T>* dbeta, T* dz) {
   using A = NormAccumulate<T>;
   const auto channels = static_cast<size_t>(shape.channels);
   const auto scale = Scale(shape.channels, coefficients);
@@ -152,10 +152,10 @@ void NormBackwardSumsOnCpu(const T* dy, const T* x, const uint8_t* mask, NormSha
   SumOverChunks<A>(
       shape, sum.data(), product_sum.data(), [&](int64_t row, int64_t rows, A* first, A* second) {
         const int64_t at = row * shape.channels;
-        Kernels<T>::Get().backward_sums(Kernels<T>::Cast(dy + at), Kernels<T>::Cast(x + at),
-                                        Offset(mask, at / 8), rows, shape.channels,
-                                        coefficients.mean, scale.data(), coefficients.beta, relu,
-                                        first, second);
+        Kernels<T>::Get().backward_sums(
+            Kernels<T>::Cast(dy + at), Kernels<T>::Cast(Offset(dy2, at)), Kernels<T>::Cast(x + at),
+            Offset(mask, at / 8), rows, shape.channels, coefficients.mean, scale.data(),
+            coefficients.beta, relu, first, second, Kernels<T>::Cast(Offset(dz, at)));
       });
   for (size_t c = 0; c < channels; ++c) {
     dbeta[c] = static_cast<A>(sum[c]);
@@ -196,9 +196,9 @@ void NormBackwardApplyOnCpu(const T* dy, const T* x, const uint8_t* mask, NormSh
                                     NormAccumulate<T>*);                                           \
   template void NormApplyOnCpu(const T*, const T*, NormShape, NormCoefficients<NormAccumulate<T>>, \
                                bool, T*, uint8_t*);                                                \
-  template void NormBackwardSumsOnCpu(const T*, const T*, const uint8_t*, NormShape,               \
+  template void NormBackwardSumsOnCpu(const T*, const T*, const T*, const uint8_t*, NormShape,     \
                                       NormCoefficients<NormAccumulate<T>>, bool,                   \
-                                      NormAccumulate<T>*, NormAccumulate<T>*);                     \
+                                      NormAccumulate<T>*, NormAccumulate<T>*, T*);                 \
   template void NormBackwardApplyOnCpu(const T*, const T*, const uint8_t*, NormShape,              \
                                        NormCoefficients<NormAccumulate<T>>, bool,                  \
                                        const NormAccumulate<T>*, const NormAccumulate<T>*, T*, T*)

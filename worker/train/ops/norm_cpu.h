@@ -27,13 +27,15 @@ void NormApplyOnCpu(const T* x, const T* residual, NormShape shape,
                     NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y,
                     uint8_t* mask);
 
-// Writes dgamma and dbeta ([channels] each).
+// Writes dgamma and dbeta ([channels] each). dy2, dz: null, or both given. Then the
+// gradient is dy + dy2, and dz is written.
 template <typename T>
-void NormBackwardSumsOnCpu(const T* dy, const T* x, const uint8_t* mask, NormShape shape,
-                           NormCoefficients<NormAccumulate<T>> coefficients, bool relu,
-                           NormAccumulate<T>* dgamma, NormAccumulate<T>* dbeta);
+void NormBackwardSumsOnCpu(const T* dy, const T* dy2, const T* x, const uint8_t* mask,
+                           NormShape shape, NormCoefficients<NormAccumulate<T>> coefficients,
+                           bool relu, NormAccumulate<T>* dgamma, NormAccumulate<T>* dbeta, T* dz);
 
-// dgamma, dbeta: of this batch, or null with frozen statistics. dresidual: may be null.
+// dgamma, dbeta: of this batch, or null with frozen statistics. dresidual: may be
+// null. dx may be dy or x.
 template <typename T>
 void NormBackwardApplyOnCpu(const T* dy, const T* x, const uint8_t* mask, NormShape shape,
                             NormCoefficients<NormAccumulate<T>> coefficients, bool relu,

@@ -25,11 +25,12 @@ struct NormCpuKernels {
   // scale: gamma / deviation. y = act((x - mean) * scale + beta [+ residual]).
   void (*apply)(const T* x, const T* residual, int64_t rows, int64_t channels, const A* mean,
                 const A* scale, const A* beta, bool relu, T* y, uint8_t* mask);
-  // sum[c] += sum dz, product_sum[c] += sum dz * (x - mean).
-  void (*backward_sums)(const T* dy, const T* x, const uint8_t* mask, int64_t rows,
+  // sum[c] += sum dz, product_sum[c] += sum dz * (x - mean). dy2, dz: null, or the
+  // gradient is dy + dy2 and dz is written.
+  void (*backward_sums)(const T* dy, const T* dy2, const T* x, const uint8_t* mask, int64_t rows,
                         int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,
-                        A* sum, A* product_sum);
-  // dx = dz * scale + (x - mean) * slope + offset; dresidual = dz.
+                        A* sum, A* product_sum, T* dz);
+  // dx = dz * scale + (x - mean) * slope + offset; dresidual = dz, or null. dx may be x.
   void (*backward_apply)(const T* dy, const T* x, const uint8_t* mask, int64_t rows,
                          int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,
                          const A* slope, const A* offset, T* dx, T* dresidual);
