@@ -313,8 +313,8 @@ def command_line() -> str:
 
 
 def finish(options: argparse.Namespace, name: str, on: dict[str, object],
-           body: dict[str, object], ratios: dict[str, list[float]]) -> None:
-    """Writes NAME-MACHINE[-LABEL].json and prints the ratios, last.
+           body: dict[str, object], ratios: dict[str, list[float]], text: str = "") -> None:
+    """Writes NAME-MACHINE[-LABEL].json, and text beside it, and prints the ratios, last.
 
     ratios: name -> the rounds' ratios; higher is better for us.
     """
@@ -330,6 +330,8 @@ def finish(options: argparse.Namespace, name: str, on: dict[str, object],
             "ratios": {key: {"median": round(middle[key], 4),
                              "rounds": [round(value, 4) for value in values]}
                        for key, values in ratios.items()}}, indent=1) + "\n")
+        if text:
+            path.with_suffix(".txt").write_text(text)
         print(f"results: {path}")
     for key, value in middle.items():
         print(f"ratio {key} {value:.3f}")

@@ -1,4 +1,7 @@
-"""One rank of the Python peer: torch's training step at its best, driven by bench/train_step.
+"""One rank of the Python peer: torch's training step at its best.
+
+Driven by bench/train_step, and by bench/step_profile with an order "profile N" that is answered as
+step_profile_sides/ours.cc answers it.
 
 peer.py MODEL SIDE BATCH THREADS DEVICE PRECISION RANK WORLD STORE COMPILE
   COMPILE: "eager", or "compile:MODE" with a mode of torch.compile
@@ -7,6 +10,8 @@ The protocol: bench/harness.py. Its input is normalised and on the device before
 and it never reads the loss: both favour the peer.
 """
 
+import collections
+import json
 import pathlib
 import sys
 import time
@@ -75,6 +80,40 @@ class Rank:
         if self.kind == "cuda":
             torch.cuda.synchronize()
 
+    def seconds(self, steps: int) -> float:
+        start = time.perf_counter()
+        self.train(steps)
+        self.settle()
+        return time.perf_counter() - start
+
+    def profile(self, steps: int) -> dict[str, object]:
+        """Operators and kernels in passes of their own: watching the latter slows the former."""
+        activities = torch.profiler.ProfilerActivity
+        with torch.profiler.profile(activities=[activities.CPU], acc_events=True) as watched:
+            seconds = self.seconds(steps)
+        operators = [[event.key, event.count, event.self_cpu_time_total]
+                     for event in watched.key_averages()]
+        kernels: dict[tuple[str, str], list[float]] = collections.defaultdict(lambda: [0, 0.0])
+        if self.kind == "cuda":
+            with torch.profiler.profile(activities=[activities.CPU, activities.CUDA],
+                                        acc_events=True) as watched:
+                self.train(steps)
+                self.settle()
+            events = watched.profiler.kineto_results.events()
+            launchers = {event.correlation_id(): event.name() for event in events
+                         if event.device_type() == torch.autograd.DeviceType.CPU
+                         and event.linked_correlation_id() == 0}
+            for event in events:
+                # Annotations span kernels and would count them twice.
+                if (event.device_type() == torch.autograd.DeviceType.CUDA
+                        and not event.is_user_annotation()):
+                    launcher = launchers.get(event.linked_correlation_id(), "")
+                    totals = kernels[launcher, event.name()]
+                    totals[0] += 1
+                    totals[1] += event.duration_ns() / 1e3
+        return {"seconds": seconds, "operators": operators,
+                "kernels": [[*key, *totals] for key, totals in kernels.items()]}
+
     def reset_peak_memory(self) -> None:
         if self.kind == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -102,11 +141,10 @@ def main() -> None:
     for order in map(str.strip, sys.stdin):
         if order == "memory":
             print(rank.peak_memory_bytes(), flush=True)
+        elif order.startswith("profile "):
+            print(json.dumps(rank.profile(int(order.removeprefix("profile ")))), flush=True)
         else:
-            start = time.perf_counter()
-            rank.train(int(order))
-            rank.settle()
-            print(time.perf_counter() - start, flush=True)
+            print(rank.seconds(int(order)), flush=True)
 
 
 if __name__ == "__main__":
