@@ -1,5 +1,5 @@
-// Our side of bench/loader: builds a data set of a folder, then loads an epoch for each line on
-// stdin and answers with the seconds it took.
+// Our side of bench/loader: builds a data set of a folder, then loads as many epochs as each line
+// on stdin says and answers with the seconds they took (the protocol: bench/harness.py).
 //
 // Usage: loader_ours PICTURES OUT_DIR IMAGE_SIZE BATCH THREADS CACHE_BYTES
 
@@ -48,11 +48,10 @@ int main(int argc, char** argv) {
                      .crop_hi = 1,
                      .lighting = 0.2};
   const auto loader = OrDie(mead::data::Loader::Create(options));
-  std::printf("%llu\n", static_cast<unsigned long long>(loader->num_samples()));
+  std::printf("images %llu\nready\n", static_cast<unsigned long long>(loader->num_samples()));
   std::fflush(stdout);
   uint64_t epoch = 0;
-  for (std::string line; std::getline(std::cin, line);) {
-    const auto start = std::chrono::steady_clock::now();
+  auto load_epoch = [&] {
     const mead::EpochPlan plan({.num_samples = loader->num_samples(),
                                 .seed = 1,
                                 .epoch = ++epoch,
@@ -65,9 +64,13 @@ int main(int argc, char** argv) {
     }
     if (const absl::Status status = loader->StartEpoch(epoch, std::move(steps)); !status.ok()) {
       std::cerr << status << "\n";
-      return 1;
+      std::exit(1);
     }
     for (uint64_t step = 0; step < plan.steps(); ++step) OrDie(loader->Next());
+  };
+  for (int epochs = 0; std::cin >> epochs;) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < epochs; ++i) load_epoch();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     std::printf("%.6f\n", took.count());
     std::fflush(stdout);

@@ -1,4 +1,6 @@
-"""torchvision's side of bench/loader: an epoch for each line on stdin, answered in seconds.
+"""torchvision's side of bench/loader: as many epochs as each line on stdin says, timed.
+
+The protocol: bench/harness.py.
 
 Usage: peer.py PICTURES IMAGE_SIZE BATCH WORKERS
 """
@@ -25,11 +27,12 @@ def main() -> None:
                                          persistent_workers=True)
     for _ in loader:  # starts the workers
         pass
-    print(len(data), flush=True)
-    for _ in sys.stdin:
+    print(f"images {len(data)}\nready", flush=True)
+    for line in sys.stdin:
         start = time.perf_counter()
-        for _ in loader:
-            pass
+        for _ in range(int(line)):
+            for _ in loader:
+                pass
         print(time.perf_counter() - start, flush=True)
 
 

@@ -1,0 +1,128 @@
+#include "bench/train_step_sides/synthetic_rank.h"
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "common/base/rng.h"
+#include "worker/train/comm/rendezvous.h"
+#ifdef MEAD_HAVE_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#endif
+
+namespace mead::bench {
+namespace {
+
+constexpr int kClasses = 8;
+constexpr std::chrono::seconds kTimeout{120};
+
+bool OnGpu(const RankOptions& options) { return options.device.starts_with("cuda"); }
+
+int GpuIndex(const RankOptions& options) {
+  const size_t colon = options.device.find(':');
+  return colon == std::string::npos ? 0 : std::stoi(options.device.substr(colon + 1));
+}
+
+// VmHWM of /proc/self/status; 0 where there is none.
+int64_t PeakResidentBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("VmHWM:")) continue;
+    int64_t kib = 0;
+    std::istringstream(line.substr(6)) >> kib;
+    return kib * 1024;
+  }
+  return 0;
+}
+
+std::shared_ptr<train::Communicator> JoinGang(const RankOptions& options) {
+  train::CommunicatorOptions gang{.rank = options.rank, .world_size = options.world_size};
+  gang.device = options.device;
+  gang.timeout = kTimeout;
+  std::shared_ptr<train::RendezvousStore> store;
+  if (options.world_size > 1) {
+    store = options.store == "serve" ? train::RendezvousStore::Serve("127.0.0.1", kTimeout)
+                                     : train::RendezvousStore::Connect(options.store, kTimeout);
+    std::printf("store %s\n", store->address().c_str());
+    std::fflush(stdout);
+  }
+  return train::MakeCommunicator(gang, store);
+}
+
+}  // namespace
+
+RankOptions RankOptionsFrom(char** argv) {
+  return {.model = argv[0],
+          .side = std::stoi(argv[1]),
+          .global_batch = std::stoi(argv[2]),
+          .threads = std::stoi(argv[3]),
+          .device = argv[4],
+          .precision = argv[5],
+          .rank = std::stoi(argv[6]),
+          .world_size = std::stoi(argv[7]),
+          .store = argv[8]};
+}
+
+SyntheticRank::SyntheticRank(const RankOptions& options)
+    : options_(options), batch_(options.global_batch / options.world_size) {
+  train::TrainOptions training;
+  training.model = options.model;
+  training.num_classes = kClasses;
+  training.image_size = options.side;
+  training.batch_size = options.global_batch;
+  training.steps_per_epoch = 1;
+  training.epochs = 1;
+  training.schedule = train::ScheduleKind::kConstant;
+  training.threads = options.threads;
+  training.device = options.device;
+  training.precision = train::PrecisionFromName(options.precision);
+  session_ = std::make_unique<train::TrainingSession>(training, JoinGang(options));
+
+  Rng rng(1);
+  const auto side = static_cast<size_t>(options.side);
+  pixels_.resize(static_cast<size_t>(batch_) * side * side * 3);
+  for (uint8_t& pixel : pixels_) pixel = static_cast<uint8_t>(rng.Below(256));
+  labels_.resize(static_cast<size_t>(batch_));
+  for (int32_t& label : labels_) label = static_cast<int32_t>(rng.Below(kClasses));
+}
+
+void SyntheticRank::Train(int steps) {
+  const int64_t global = int64_t{batch_} * options_.world_size;
+  for (int i = 0; i < steps; ++i) {
+    session_->TrainStep(pixels_.data(), labels_.data(), batch_, global);
+  }
+}
+
+void SyntheticRank::Settle() {
+#ifdef MEAD_HAVE_CUDA
+  if (OnGpu(options_)) c10::cuda::device_synchronize();
+#endif
+}
+
+void SyntheticRank::ResetPeakMemory() {
+#ifdef MEAD_HAVE_CUDA
+  if (OnGpu(options_)) {
+    c10::cuda::CUDACachingAllocator::resetPeakStats(
+        static_cast<c10::DeviceIndex>(GpuIndex(options_)));
+    return;
+  }
+#endif
+  std::ofstream("/proc/self/clear_refs") << "5";  // a kernel without it counts from the start
+}
+
+int64_t SyntheticRank::PeakMemoryBytes() const {
+#ifdef MEAD_HAVE_CUDA
+  if (OnGpu(options_)) {
+    // The first of each kind of statistics is of all pools together.
+    return c10::cuda::CUDACachingAllocator::getDeviceStats(
+               static_cast<c10::DeviceIndex>(GpuIndex(options_)))
+        .allocated_bytes[0]
+        .peak;
+  }
+#endif
+  return PeakResidentBytes();
+}
+
+}  // namespace mead::bench

@@ -1,0 +1,54 @@
+// One rank of our training step on made-up pictures: what the benches of the step drive.
+//
+// Thread: one thread owns it.
+// Errors: TrainError from every function.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/train/config.h"
+#include "worker/train/session.h"
+
+namespace mead::bench {
+
+struct RankOptions {
+  std::string model;
+  int side = 0;          // of the pictures, pixels
+  int global_batch = 0;  // of all ranks; divisible by world_size
+  int threads = 0;
+  std::string device;     // "cpu" or "cuda:N"
+  std::string precision;  // "fp32" or "bf16"
+  int rank = 0;
+  int world_size = 1;
+  std::string store;  // in a gang: "serve", or the address that rank 0 printed
+};
+
+// argv: MODEL SIDE BATCH THREADS DEVICE PRECISION RANK WORLD STORE
+RankOptions RankOptionsFrom(char** argv);
+
+class SyntheticRank {
+ public:
+  // In a gang, prints "store ADDRESS" before it waits for the others.
+  explicit SyntheticRank(const RankOptions& options);
+
+  void Train(int steps);
+  // Returns once the device has done all that was asked of it.
+  void Settle();
+
+  // Both count from the last ResetPeakMemory: the process's resident memory on a CPU, what
+  // LibTorch's allocator has handed out on a GPU.
+  void ResetPeakMemory();
+  int64_t PeakMemoryBytes() const;
+
+ private:
+  const RankOptions options_;
+  const int batch_;  // this rank's
+  std::unique_ptr<train::TrainingSession> session_;
+  std::vector<uint8_t> pixels_;  // [batch_, side, side, 3], RGB
+  std::vector<int32_t> labels_;  // [batch_]
+};
+
+}  // namespace mead::bench
