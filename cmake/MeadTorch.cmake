@@ -36,9 +36,15 @@ if(MEAD_CUDA)
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=gnu++20)
 endif()
 
+# The runtime's headers include the compiler's (crt/), which only some installs of
+# the wheels hold; then the toolkit's own are taken, before theirs.
+set(toolkit_include "")
+if(MEAD_CUDA AND NOT EXISTS ${site}/nvidia/cu13/include/crt/host_config.h)
+  set(toolkit_include ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+endif()
 add_library(mead_torch INTERFACE)
 target_include_directories(mead_torch SYSTEM INTERFACE
-  ${site}/torch/include ${site}/torch/include/torch/csrc/api/include
+  ${site}/torch/include ${site}/torch/include/torch/csrc/api/include ${toolkit_include}
   ${site}/nvidia/cu13/include ${site}/nvidia/nccl/include)
 target_compile_definitions(mead_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
 target_link_libraries(mead_torch INTERFACE
