@@ -47,6 +47,13 @@ target_include_directories(mead_torch SYSTEM INTERFACE
   ${site}/torch/include ${site}/torch/include/torch/csrc/api/include ${toolkit_include}
   ${site}/nvidia/cu13/include ${site}/nvidia/nccl/include)
 target_compile_definitions(mead_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+# LibTorch holds Gloo but not its headers; a GPU machine may lack them.
+find_path(MEAD_GLOO_INCLUDE gloo/context.h)
+if(MEAD_GLOO_INCLUDE)
+  target_compile_definitions(mead_torch INTERFACE MEAD_HAVE_GLOO)
+elseif(NOT MEAD_TRAIN_ONLY)
+  message(FATAL_ERROR "No Gloo headers: install libgloo-dev (scripts/bootstrap does)")
+endif()
 target_link_libraries(mead_torch INTERFACE
   -Wl,--no-as-needed
   ${site}/torch/lib/libtorch_cpu.so ${site}/torch/lib/libtorch_cuda.so

@@ -1,5 +1,7 @@
 #include "worker/train/comm/gloo_communicator.h"
 
+#ifdef MEAD_HAVE_GLOO
+
 #include <gloo/context.h>
 
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -107,3 +109,20 @@ std::shared_ptr<Communicator> MakeGlooCommunicator(const CommunicatorOptions& op
 }
 
 }  // namespace mead::train
+
+#else
+
+#include "worker/train/errors.h"
+
+namespace mead::train {
+
+std::shared_ptr<Communicator> MakeGlooCommunicator(const CommunicatorOptions&,
+                                                   std::shared_ptr<RendezvousStore>) {
+  throw TrainError(ErrorKind::kUserError,
+                   "this build has no Gloo (libgloo-dev was not there), so ranks without GPUs "
+                   "cannot meet over TCP");
+}
+
+}  // namespace mead::train
+
+#endif
