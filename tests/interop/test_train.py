@@ -3,6 +3,9 @@
 Usage: test_train.py TRAIN_PROBE CASE
   logits MODEL SIDE   the same weights give torchvision's logits within 1e-4
   steps sgd|adamw     three optimizer steps give torch.optim's weights
+  updates sgd|adamw|lars|lamb
+                      clipping, updates and averages equal torch's, or numpy's where
+                      torch has no such optimizer
   safetensors         files go both ways between us and the Python package
 """
 
@@ -101,6 +104,96 @@ def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
         assert apart <= 0.02 * moved + 1e-5, f"{name}: moved {moved}, {apart} apart"
 
 
+class Lars:
+    """You et al. 2017, algorithm 1, without weight decay and adaptation of vectors."""
+
+    def __init__(self, lr: float, decay: float) -> None:
+        self.lr, self.decay, self.momentum, self.trust = lr, decay, 0.9, 0.001
+        self.velocity: dict[str, numpy.ndarray] = {}
+
+    def step(self, name: str, w: numpy.ndarray, g: numpy.ndarray) -> numpy.ndarray:
+        rate = self.lr
+        if w.ndim > 1:
+            norm = numpy.linalg.norm(w)
+            rate *= self.trust * norm / (numpy.linalg.norm(g) + self.decay * norm)
+            g = g + self.decay * w
+        self.velocity[name] = self.momentum * self.velocity.get(name, 0) + rate * g
+        return w - self.velocity[name]
+
+
+class Lamb:
+    """You et al. 2020, algorithm 2, with the same exceptions."""
+
+    def __init__(self, lr: float, decay: float) -> None:
+        self.lr, self.decay, self.beta1, self.beta2, self.epsilon = lr, decay, 0.9, 0.999, 1e-6
+        self.moments: dict[str, tuple[numpy.ndarray, numpy.ndarray, int]] = {}
+
+    def step(self, name: str, w: numpy.ndarray, g: numpy.ndarray) -> numpy.ndarray:
+        m, v, t = self.moments.get(name, (0, 0, 0))
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        t += 1
+        self.moments[name] = (m, v, t)
+        r = m / (1 - self.beta1**t) / (numpy.sqrt(v / (1 - self.beta2**t)) + self.epsilon)
+        if w.ndim == 1:
+            return w - self.lr * r
+        u = r + self.decay * w
+        return w - self.lr * numpy.linalg.norm(w) / numpy.linalg.norm(u) * u
+
+
+def check_updates(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
+    steps, max_norm, ema_decay = 8, 2.0, 0.4
+    lr = {"sgd": 0.05, "adamw": 0.01, "lars": 2.0, "lamb": 0.02}[optimizer_name]
+    shapes = {"conv": (6, 4, 3, 3), "norm": (6,), "fc": (5, 6), "bias": (5,)}
+    for decay in (0, 0.02):
+        torch.manual_seed(5)
+        module = torch.nn.ParameterDict({n: torch.randn(s) for n, s in shapes.items()})
+        # Short and long ones: some are clipped.
+        gradients = [{n: torch.randn(s) * (0.05 if step % 3 == 0 else 1)
+                      for n, s in shapes.items()} for step in range(steps)]
+        tensors = {n: p.detach().clone() for n, p in module.items()}
+        tensors |= {f"{n}.{i}": g for i, by in enumerate(gradients) for n, g in by.items()}
+        safetensors.torch.save_file(tensors, folder / "input")
+        run(probe, "updates", folder / "input", folder / "out", optimizer_name, lr, decay, max_norm,
+            ema_decay)
+        ours = safetensors.torch.load_file(folder / "out")
+
+        # t counts from 0; ours begins with the weights, as the copy that AveragedModel holds.
+        average = torch.optim.swa_utils.AveragedModel(
+            module, avg_fn=lambda mean, new, t: torch.lerp(
+                mean, new, 1 - min(ema_decay, t.item() / (9 + t.item()))))
+        average.n_averaged.fill_(1)
+        optimizer = {"sgd": lambda: torch.optim.SGD(module.parameters(), lr, 0.9, nesterov=True,
+                                                    weight_decay=decay),
+                     "adamw": lambda: torch.optim.AdamW(module.parameters(), lr,
+                                                        weight_decay=decay),
+                     "lars": lambda: Lars(lr, decay),
+                     "lamb": lambda: Lamb(lr, decay)}[optimizer_name]()
+        norms = []
+        for by in gradients:
+            for name, parameter in module.items():
+                parameter.grad = by[name].clone()
+            norms.append(torch.nn.utils.clip_grad_norm_(module.parameters(), max_norm))
+            if isinstance(optimizer, torch.optim.Optimizer):
+                optimizer.step()
+            else:
+                for name, parameter in module.items():
+                    moved = optimizer.step(name, parameter.detach().double().numpy(),
+                                           parameter.grad.double().numpy())
+                    parameter.data.copy_(torch.from_numpy(moved))
+            average.update_parameters(module)
+        assert min(norms) < max_norm < max(norms), "the comparison says nothing of clipping"
+        numpy.testing.assert_allclose(ours["norms"], norms, rtol=1e-6)
+        for name, parameter in module.items():
+            moved = (parameter.detach() - tensors[name]).abs().max().item()
+            assert moved > 1e-3, f"the comparison says nothing: {name} moved by {moved}"
+            numpy.testing.assert_allclose(ours[name], parameter.detach(), rtol=1e-5, atol=2e-6,
+                                          err_msg=name)
+            numpy.testing.assert_allclose(ours[f"ema.{name}"], average.module[name].detach(),
+                                          rtol=1e-5, atol=2e-6, err_msg=f"ema.{name}")
+        print(f"{optimizer_name}, weight decay {decay}: {steps} steps agree")
+
+
 def check_safetensors(probe: str, folder: pathlib.Path) -> None:
     types = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.uint8,
              torch.int16, torch.int32, torch.int64, torch.bool]
@@ -137,6 +230,8 @@ def main() -> None:
             check_logits(probe, folder, rest[0], int(rest[1]))
         elif case == "steps":
             check_steps(probe, folder, rest[0])
+        elif case == "updates":
+            check_updates(probe, folder, rest[0])
         else:
             check_safetensors(probe, folder)
     print("ok")

@@ -5,6 +5,10 @@
 // train_probe steps MODEL CLASSES WEIGHTS INPUT OUT OPTIMIZER LR SMOOTHING
 //   INPUT holds "pixels" [steps, N, H, W, 3] uint8 and "labels" [steps, N] int32;
 //   one-cycle schedule; prints each step's loss and rate; OUT gets a checkpoint
+// train_probe updates INPUT OUT OPTIMIZER LR WEIGHT_DECAY MAX_NORM EMA_DECAY
+//   INPUT holds parameters ("conv", "norm", "fc", "bias") and their gradients at
+//   each step ("conv.0", ...); each step clips, updates and averages; OUT gets the
+//   parameters, the averages ("ema.conv") and the gradients' norms ("norms")
 // train_probe rewrite IN OUT
 //   copies every tensor and the metadata
 #include <ATen/ATen.h>
@@ -17,6 +21,9 @@
 #include <vector>
 
 #include "worker/train/model/resnet.h"
+#include "worker/train/optim/clip.h"
+#include "worker/train/optim/ema.h"
+#include "worker/train/optim/optimizer.h"
 #include "worker/train/session.h"
 #include "worker/train/state/weights.h"
 
@@ -72,6 +79,36 @@ void Steps(char** argv) {
   session.SaveCheckpoint(argv[6], 1);
 }
 
+void Updates(char** argv) {
+  const SafetensorsFile input = SafetensorsFile::Open(argv[2]);
+  std::vector<NamedTensor> body, head;
+  for (const char* name : {"conv", "norm"}) body.push_back({name, Named(input, name)});
+  for (const char* name : {"fc", "bias"}) head.push_back({name, Named(input, name)});
+  std::vector<NamedTensor> all = body;
+  all.insert(all.end(), head.begin(), head.end());
+  OptimizerOptions options = OptimizerDefaults(OptimizerFromName(argv[4]));
+  options.weight_decay = std::stod(argv[6]);
+  Optimizer optimizer(options, body, head);
+  optimizer.SetRates(std::stod(argv[5]), std::stod(argv[5]));
+  WeightAverage average(all, std::stod(argv[8]));
+  std::vector<at::Tensor> norms;
+  for (int step = 0; input.tensors().contains("conv." + std::to_string(step)); ++step) {
+    for (NamedTensor& parameter : all) {
+      parameter.tensor.mutable_grad() = Named(input, parameter.name + "." + std::to_string(step));
+    }
+    norms.push_back(ClipGradNorm(optimizer.Gradients(), std::stod(argv[7])));
+    optimizer.Step();
+    average.Update();
+  }
+  std::vector<NamedTensor> results = all;
+  results.insert(results.end(), average.state().begin(), average.state().end());
+  results.push_back({"norms", at::stack(norms)});
+  std::vector<TensorData> tensors;
+  std::vector<at::Tensor> kept;
+  AppendForWriting(results, "", tensors, kept);
+  WriteSafetensors(argv[3], std::move(tensors), {});
+}
+
 void Rewrite(char** argv) {
   const SafetensorsFile file = SafetensorsFile::Open(argv[2]);
   std::vector<std::vector<char>> kept;
@@ -95,6 +132,8 @@ int main(int argc, char** argv) {
       mead::train::Logits(argv);
     } else if (mode == "steps" && argc == 10) {
       mead::train::Steps(argv);
+    } else if (mode == "updates" && argc == 9) {
+      mead::train::Updates(argv);
     } else if (mode == "rewrite" && argc == 4) {
       mead::train::Rewrite(argv);
     } else {

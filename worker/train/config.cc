@@ -1,6 +1,7 @@
 #include "worker/train/config.h"
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -22,6 +23,12 @@ T FromName(std::string_view what, std::string_view name,
                                               "' is not known; expected one of: " + known);
 }
 
+constexpr std::array<std::pair<std::string_view, OptimizerKind>, 4> kOptimizers{
+    {{"sgd", OptimizerKind::kSgd},
+     {"adamw", OptimizerKind::kAdamW},
+     {"lars", OptimizerKind::kLars},
+     {"lamb", OptimizerKind::kLamb}}};
+
 bool InRange(double value, double low, double high) { return value >= low && value <= high; }
 
 }  // namespace
@@ -34,8 +41,28 @@ ScheduleKind ScheduleFromName(std::string_view name) {
 }
 
 OptimizerKind OptimizerFromName(std::string_view name) {
-  return FromName<OptimizerKind, 2>(
-      "optimizer", name, {{{"sgd", OptimizerKind::kSgd}, {"adamw", OptimizerKind::kAdamW}}});
+  return FromName("optimizer", name, kOptimizers);
+}
+
+std::string_view OptimizerName(OptimizerKind kind) {
+  for (const auto& [name, value] : kOptimizers) {
+    if (value == kind) return name;
+  }
+  throw TrainError(ErrorKind::kInternal, "an optimizer without a name");
+}
+
+OptimizerOptions OptimizerDefaults(OptimizerKind kind) {
+  switch (kind) {
+    case OptimizerKind::kSgd:
+      return {.kind = kind, .lr = 0.01, .weight_decay = 1e-4};
+    case OptimizerKind::kAdamW:
+      return {.kind = kind, .lr = 0.001, .weight_decay = 0.01};
+    case OptimizerKind::kLars:
+      return {.kind = kind, .lr = 0.1, .weight_decay = 1e-4, .nesterov = false};
+    case OptimizerKind::kLamb:
+      return {.kind = kind, .lr = 0.001, .weight_decay = 0.01, .epsilon = 1e-6};
+  }
+  throw TrainError(ErrorKind::kInternal, "an optimizer without defaults");
 }
 
 Precision PrecisionFromName(std::string_view name) {
@@ -81,6 +108,21 @@ void Validate(const TrainOptions& options) {
   check(InRange(optimizer.beta1, 0, 1) && optimizer.beta1 < 1 && InRange(optimizer.beta2, 0, 1) &&
             optimizer.beta2 < 1,
         "optimizer.beta1 and beta2 must be in [0, 1)");
+  check(optimizer.trust_coefficient > 0 && optimizer.trust_coefficient <= 1,
+        "optimizer.trust_coefficient must be above 0 and at most 1");
+  check(InRange(options.clip_grad_norm, 0, 1e9),
+        "optimizer.clip_grad_norm must be 0 (no limit) or more");
+  check(InRange(options.ema_decay, 0, 1) && options.ema_decay < 1,
+        "ema must be in [0, 1), where 0 is none");
+  check(options.micro_batch >= 0, "micro_batch is " + std::to_string(options.micro_batch) +
+                                      " and must be 0 (as many pictures as fit) or more");
+  check(options.virtual_ranks == 0 ||
+            (options.virtual_ranks >= 1 && options.virtual_ranks <= 64 &&
+             std::has_single_bit(static_cast<unsigned>(options.virtual_ranks))),
+        "virtual_ranks is " + std::to_string(options.virtual_ranks) +
+            " and must be a power of two from 1 to 64");
+  check(options.virtual_ranks == 0 || options.device == "cpu",
+        "deterministic training needs a CPU, not device " + options.device);
   check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");
   check(options.threads >= 1,
         "threads is " + std::to_string(options.threads) + " and must be at least 1");

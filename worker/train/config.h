@@ -12,17 +12,19 @@
 namespace mead::train {
 
 enum class ScheduleKind { kOneCycle, kCosine, kConstant };
-enum class OptimizerKind { kSgd, kAdamW };
+enum class OptimizerKind { kSgd, kAdamW, kLars, kLamb };
 enum class Precision { kFp32, kBf16 };
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
   double lr = 0.01;  // the schedule's peak
   double weight_decay = 1e-4;
-  // SGD.
+  // SGD and LARS.
   double momentum = 0.9;
   bool nesterov = true;
-  // AdamW.
+  // LARS: a layer's step per length of its weights, at rate 1.
+  double trust_coefficient = 0.001;
+  // AdamW and LAMB.
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
@@ -47,6 +49,8 @@ struct TrainOptions {
   std::vector<Phase> phases;  // empty: one phase of `epochs`; otherwise their sum is `epochs`
   ScheduleKind schedule = ScheduleKind::kOneCycle;
   OptimizerOptions optimizer;
+  double clip_grad_norm = 0;  // the longest gradient, over all parameters; 0: any
+  double ema_decay = 0;       // [0, 1), of the averaged weights; 0: none are kept
   Precision precision = Precision::kFp32;
   double label_smoothing = 0;  // [0, 0.5]
   // Batch-norm layers use and keep their running statistics (fine-tuning on
@@ -55,14 +59,24 @@ struct TrainOptions {
   uint64_t seed = 1;
   std::string device = "cpu";  // "cpu" or "cuda:N"
   int threads = 1;             // CPU threads of the tensor operations
+  // Pictures per forward pass on this rank; 0: as many as fit.
+  int micro_batch = 0;
+  // The pieces that a batch is computed in and summed over in a fixed order, so
+  // that the result is the same for every number of ranks that divides it; a power
+  // of two up to 64, on a CPU. 0: one piece per rank.
+  int virtual_ranks = 0;
   // Bytes of gradients per all-reduce; small enough to start during backward.
   int64_t bucket_bytes = int64_t{8} << 20;
 };
 
 // Errors (all below): kUserError naming the value and what is possible.
 ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
-OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw
+OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars | lamb
 Precision PrecisionFromName(std::string_view name);      // fp32 | bf16
+
+std::string_view OptimizerName(OptimizerKind kind);
+// What its paper and PyTorch take for settings that nobody gave.
+OptimizerOptions OptimizerDefaults(OptimizerKind kind);
 
 // Checks every field and throws kUserError listing all that is wrong at once.
 void Validate(const TrainOptions& options);

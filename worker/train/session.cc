@@ -200,8 +200,9 @@ struct TrainingSession::Impl {
                                                  std::to_string(result.learning_rate) +
                                                  "; a smaller learning rate may help");
     }
-    optimizer.Step(options.optimizer.lr * peak_share * phase->phase.body_lr_scale,
-                   result.learning_rate);
+    optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale,
+                       result.learning_rate);
+    optimizer.Step();
     ++global_step;
     return result;
   }

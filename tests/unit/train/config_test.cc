@@ -44,6 +44,37 @@ TEST(TrainOptions, EveryProblemIsNamedAtOnce) {
   EXPECT_THAT(complaint, HasSubstr("the phases have 3 epochs together and epochs is 10"));
 }
 
+TEST(TrainOptions, TheExtrasOfAStepHaveTheirLimits) {
+  TrainOptions options = Good();
+  options.optimizer = OptimizerDefaults(OptimizerKind::kLars);
+  options.clip_grad_norm = 1;
+  options.ema_decay = 0.999;
+  options.micro_batch = 16;
+  options.virtual_ranks = 8;
+  EXPECT_EQ(Complaint(options), "");
+  options.optimizer.trust_coefficient = 0;
+  options.clip_grad_norm = -1;
+  options.ema_decay = 1;
+  options.micro_batch = -1;
+  options.virtual_ranks = 6;
+  options.device = "cuda:0";
+  const std::string complaint = Complaint(options);
+  EXPECT_THAT(complaint, HasSubstr("optimizer.trust_coefficient must be above 0"));
+  EXPECT_THAT(complaint, HasSubstr("optimizer.clip_grad_norm must be 0"));
+  EXPECT_THAT(complaint, HasSubstr("ema must be in [0, 1)"));
+  EXPECT_THAT(complaint, HasSubstr("micro_batch is -1"));
+  EXPECT_THAT(complaint, HasSubstr("virtual_ranks is 6 and must be a power of two"));
+  EXPECT_THAT(complaint, HasSubstr("needs a CPU, not device cuda:0"));
+}
+
+TEST(TrainOptions, EveryOptimizerHasItsNameAndDefaults) {
+  for (const char* name : {"sgd", "adamw", "lars", "lamb"}) {
+    const OptimizerKind kind = OptimizerFromName(name);
+    EXPECT_EQ(OptimizerName(kind), name);
+    EXPECT_EQ(OptimizerDefaults(kind).kind, kind);
+  }
+}
+
 TEST(TrainOptions, UnknownNamesListTheKnownOnes) {
   EXPECT_EQ(ScheduleFromName("one_cycle"), ScheduleKind::kOneCycle);
   EXPECT_EQ(OptimizerFromName("adamw"), OptimizerKind::kAdamW);

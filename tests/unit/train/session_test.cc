@@ -126,6 +126,14 @@ double AccuracyAfterTraining(TrainOptions options) {
 
 TEST(TrainingSession, LearnsATinyProblem) { EXPECT_GE(AccuracyAfterTraining(Options()), 0.95); }
 
+TEST(TrainingSession, LearnsWithTheOptimizersForLargeBatches) {
+  TrainOptions options = Options();
+  options.optimizer = {.kind = OptimizerKind::kLars, .lr = 0.1, .trust_coefficient = 0.1};
+  EXPECT_GE(AccuracyAfterTraining(options), 0.95);
+  options.optimizer = {.kind = OptimizerKind::kLamb, .lr = 0.01};
+  EXPECT_GE(AccuracyAfterTraining(options), 0.95);
+}
+
 TEST(TrainingSession, LearnsWithAdamWInBfloat16) {
   TrainOptions options = Options();
   options.optimizer = {.kind = OptimizerKind::kAdamW, .lr = 1e-3, .weight_decay = 0.01};
@@ -140,8 +148,7 @@ TEST_P(Resume, GoesOnWithTheSameLossBits) {
   const testing::TempDir dir;
   const std::string middle = dir.Join("middle.safetensors");
   TrainOptions options = Options();
-  options.optimizer.kind = GetParam();
-  options.optimizer.lr = GetParam() == OptimizerKind::kSgd ? 0.02 : 1e-3;
+  options.optimizer = OptimizerDefaults(GetParam());
   options.phases = {{.epochs = 1, .freeze_body = true}, {.epochs = 2, .body_lr_scale = 0.3}};
 
   TrainingSession whole(options, Alone());
@@ -162,7 +169,8 @@ TEST_P(Resume, GoesOnWithTheSameLossBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Optimizers, Resume,
-                         ::testing::Values(OptimizerKind::kSgd, OptimizerKind::kAdamW));
+                         ::testing::Values(OptimizerKind::kSgd, OptimizerKind::kAdamW,
+                                           OptimizerKind::kLars, OptimizerKind::kLamb));
 
 TEST(Checkpoint, OfOtherSettingsIsRefusedWithTheDifference) {
   const testing::TempDir dir;
@@ -177,6 +185,23 @@ TEST(Checkpoint, OfOtherSettingsIsRefusedWithTheDifference) {
   } catch (const TrainError& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUserError);
     EXPECT_THAT(error.what(), HasSubstr("the checkpoint has seed 1 and this trial has 2"));
+  }
+}
+
+// Both keep "momentum.<parameter>", which means another thing to each.
+TEST(Checkpoint, OfAnotherOptimizerIsRefused) {
+  const testing::TempDir dir;
+  const std::string path = dir.Join("c.safetensors");
+  TrainingSession(Options(), Alone()).SaveCheckpoint(path, 1);
+  TrainOptions other = Options();
+  other.optimizer = OptimizerDefaults(OptimizerKind::kLars);
+  TrainingSession session(other, Alone());
+  try {
+    session.Resume(path);
+    FAIL() << "no error";
+  } catch (const TrainError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUserError);
+    EXPECT_THAT(error.what(), HasSubstr("has optimizer sgd and this trial has lars"));
   }
 }
 

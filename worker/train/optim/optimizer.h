@@ -1,15 +1,17 @@
-// SGD (momentum, Nesterov) and AdamW over all parameters in one fused call per
-// group, with PyTorch's update rules.
+// Moves the weights by their gradients: SGD, AdamW, LARS or LAMB over all
+// parameters in a few calls per group.
 //
-// Source: torch.optim.SGD, torch.optim.AdamW (at::_fused_sgd_, at::_fused_adamw_).
+// Step() reads rates, step counts and found_inf from device tensors and asks the
+// device for nothing, so a CUDA graph can hold it; SetRates() stays outside.
 // Thread: the train thread owns it.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "worker/train/config.h"
+#include "worker/train/optim/update_rule.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {
@@ -17,37 +19,38 @@ namespace mead::train {
 class Optimizer {
  public:
   // body: all but the head's (the classifier's); the two may have different
-  // rates. The state tensors have the parameters' layouts.
+  // rates. Neither is empty. The state tensors have the parameters' layouts.
   Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& body,
             const std::vector<NamedTensor>& head);
 
   // Forgets all gradients, so that backward hands its own over without a copy.
   void ClearGradients();
 
-  // Updates every parameter that has a gradient. Parameters without one (frozen)
-  // keep their value and state.
-  void Step(double body_lr, double head_lr);
+  // Those that there are, body first.
+  std::vector<at::Tensor> Gradients() const;
 
-  // For checkpoints: "momentum.<parameter>", "exp_avg.<parameter>",
-  // "exp_avg_sq.<parameter>", "steps.body", "steps.head"; written through by a load.
+  // The rates of the steps that follow, 0 at first.
+  void SetRates(double body, double head);
+
+  // Updates every parameter that has a gradient. Parameters without one (frozen)
+  // keep their value and state. found_inf: [], float32, on the parameters' device;
+  // where it holds 1 nothing changes, whatever the gradients are.
+  void Step(const at::Tensor& found_inf = {});
+
+  // For checkpoints: what the rule keeps ("momentum.<parameter>"), and the counts
+  // "steps.body" and "steps.head" if it counts; written through by a load.
   const std::vector<NamedTensor>& state() const { return state_; }
 
  private:
-  // Parameters that share a learning rate and a step count.
-  struct Group {
-    std::vector<at::Tensor> parameters;
-    std::vector<at::Tensor> first;   // momentum, or exp_avg
-    std::vector<at::Tensor> second;  // exp_avg_sq
-    at::Tensor steps;                // [], float32, AdamW's count
-  };
   // name: for the state's names, "body" or "head".
-  Group MakeGroup(const std::string& name, const std::vector<NamedTensor>& parameters);
-  void Step(Group& group, double lr);
+  UpdateGroup MakeGroup(const std::string& name, const std::vector<NamedTensor>& parameters);
+  void Step(UpdateGroup group, const at::Tensor& found_inf) const;
 
-  OptimizerOptions options_;
+  std::unique_ptr<UpdateRule> rule_;
   std::vector<NamedTensor> state_;
-  Group body_;
-  Group head_;
+  // Without gradients: those are the parameters' own.
+  UpdateGroup body_;
+  UpdateGroup head_;
 };
 
 }  // namespace mead::train

@@ -16,7 +16,7 @@ std::map<std::string, std::string> Identity(const TrainOptions& options) {
   return {{"mead.checkpoint", kFormatVersion},
           {"model", options.model},
           {"num_classes", std::to_string(options.num_classes)},
-          {"optimizer", options.optimizer.kind == OptimizerKind::kSgd ? "sgd" : "adamw"},
+          {"optimizer", std::string(OptimizerName(options.optimizer.kind))},
           {"steps_per_epoch", std::to_string(options.steps_per_epoch)},
           {"seed", std::to_string(options.seed)}};
 }

@@ -1,0 +1,34 @@
+#include "worker/train/optim/update_rule.h"
+
+namespace mead::train {
+
+UpdateGroup UpdateGroup::Where(const std::function<bool(size_t)>& chosen) const {
+  UpdateGroup subset;
+  subset.state.resize(state.size());
+  subset.rate = rate;
+  subset.steps = steps;
+  subset.found_inf = found_inf;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!chosen(i)) continue;
+    subset.parameters.push_back(parameters[i]);
+    subset.gradients.push_back(gradients[i]);
+    for (size_t s = 0; s < state.size(); ++s) subset.state[s].push_back(state[s][i]);
+  }
+  return subset;
+}
+
+std::unique_ptr<UpdateRule> MakeUpdateRule(const OptimizerOptions& options) {
+  switch (options.kind) {
+    case OptimizerKind::kSgd:
+      return MakeSgd(options);
+    case OptimizerKind::kAdamW:
+      return MakeAdamW(options);
+    case OptimizerKind::kLars:
+      return MakeLars(options);
+    case OptimizerKind::kLamb:
+      return MakeLamb(options);
+  }
+  throw TrainError(ErrorKind::kInternal, "an optimizer without a rule");
+}
+
+}  // namespace mead::train
