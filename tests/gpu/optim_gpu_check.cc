@@ -1,0 +1,158 @@
+// Every optimizer, clipping and averaging from a captured CUDA graph, against the
+// same calls on the CPU.
+//
+// optim_gpu_check
+// Prints what differs and "N passed, N failed". Exit status 1 where something failed,
+// 77 where there is no GPU.
+#include <ATen/ATen.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdio>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "worker/train/optim/clip.h"
+#include "worker/train/optim/ema.h"
+#include "worker/train/optim/optimizer.h"
+
+namespace mead::train {
+namespace {
+
+constexpr double kMaxNorm = 20;  // about the gradients' own: some are clipped
+
+struct Tally {
+  int passed = 0;
+  int failed = 0;
+
+  void Add(const std::string& what, bool good) {
+    (good ? passed : failed) += 1;
+    if (!good) std::printf("FAILED %s\n", what.c_str());
+  }
+};
+
+// A network's kinds of parameters, and all that a step touches, on one device.
+struct Training {
+  Training(OptimizerKind kind, at::Device device)
+      : body(Named({"conv", "norm"}, {{64, 32, 3, 3}, {64}}, device)),
+        head(Named({"fc", "bias"}, {{10, 64}, {10}}, device)),
+        optimizer(OptimizerDefaults(kind), body, head),
+        average(All(), 0.5),
+        found_inf(at::zeros({}, at::TensorOptions(device))) {
+    for (NamedTensor& parameter : All()) {
+      parameter.tensor.mutable_grad() = at::zeros_like(parameter.tensor);
+    }
+  }
+
+  static std::vector<NamedTensor> Named(const std::vector<std::string>& names,
+                                        const std::vector<std::vector<int64_t>>& shapes,
+                                        at::Device device) {
+    std::vector<NamedTensor> named;
+    for (size_t i = 0; i < names.size(); ++i) {
+      at::Tensor tensor = at::randn(shapes[i]);
+      if (shapes[i].size() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
+      named.push_back({names[i], tensor.to(device)});
+    }
+    return named;
+  }
+
+  std::vector<NamedTensor> All() const {
+    std::vector<NamedTensor> all = body;
+    all.insert(all.end(), head.begin(), head.end());
+    return all;
+  }
+
+  void Step() {
+    ClipGradNorm(optimizer.Gradients(), kMaxNorm);
+    optimizer.Step(found_inf);
+    average.Update(found_inf);
+  }
+
+  std::vector<NamedTensor> body, head;
+  Optimizer optimizer;
+  WeightAverage average;
+  at::Tensor found_inf;  // [], float32
+};
+
+std::vector<NamedTensor> Everything(const Training& training) {
+  std::vector<NamedTensor> all = training.All();
+  for (const auto* state : {&training.optimizer.state(), &training.average.state()}) {
+    all.insert(all.end(), state->begin(), state->end());
+  }
+  return all;
+}
+
+void CopyAll(const Training& from, const Training& to) {
+  const std::vector<NamedTensor> source = Everything(from);
+  const std::vector<NamedTensor> target = Everything(to);
+  for (size_t i = 0; i < source.size(); ++i) target[i].tensor.copy_(source[i].tensor);
+}
+
+void CheckKind(OptimizerKind kind, Tally& tally) {
+  const at::Device gpu(at::kCUDA, 0);
+  const std::string name(OptimizerName(kind));
+  Training expected(kind, at::kCPU);
+  Training ours(kind, gpu);
+  CopyAll(expected, ours);
+
+  const at::cuda::CUDAStream stream = at::cuda::getStreamFromPool();
+  const c10::cuda::CUDAStreamGuard guard(stream);
+  ours.Step();  // libraries and scratch memory, before the capture; rates are 0
+  CopyAll(expected, ours);
+  at::cuda::CUDAGraph graph;
+  stream.synchronize();
+  graph.capture_begin();
+  ours.Step();
+  graph.capture_end();
+
+  for (int step = 0; step < 5; ++step) {
+    const bool skip = step == 3;
+    for (Training* training : {&expected, &ours}) {
+      training->optimizer.SetRates(0.01 / (step + 1), 0.1 / (step + 1));
+      training->found_inf.fill_(skip ? 1 : 0);
+    }
+    const std::vector<NamedTensor> all = expected.All();
+    for (size_t i = 0; i < all.size(); ++i) {
+      at::Tensor gradient = all[i].tensor.grad();
+      gradient.normal_().mul_(step % 2 == 0 ? 1 : 0.01);
+      if (skip) gradient[0].fill_(std::numeric_limits<float>::quiet_NaN());
+      ours.All()[i].tensor.grad().copy_(gradient);
+    }
+    expected.Step();
+    graph.replay();
+    const std::vector<NamedTensor> wanted = Everything(expected);
+    const std::vector<NamedTensor> got = Everything(ours);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      tally.Add(name + ", step " + std::to_string(step) + ", " + wanted[i].name,
+                at::allclose(got[i].tensor.cpu(), wanted[i].tensor, 1e-4, 1e-6));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mead::train
+
+int main() {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::fprintf(stderr, "optim_gpu_check: SKIPPED, there is no GPU here\n");
+    return 77;
+  }
+  using mead::train::OptimizerKind;
+  mead::train::Tally tally;
+  try {
+    const at::NoGradGuard no_grad;
+    at::manual_seed(1);
+    for (const OptimizerKind kind :
+         {OptimizerKind::kSgd, OptimizerKind::kAdamW, OptimizerKind::kLars, OptimizerKind::kLamb}) {
+      CheckKind(kind, tally);
+    }
+  } catch (const std::exception& error) {
+    std::printf("FAILED, and ended early: %s\n", error.what());
+    ++tally.failed;
+  }
+  std::printf("%d passed, %d failed\n", tally.passed, tally.failed);
+  return tally.failed == 0 ? 0 : 1;
+}
