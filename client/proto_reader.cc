@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/number_words.h"
 #include "common/near_names.h"
 
 namespace mead::client {
@@ -16,11 +17,6 @@ using ::google::protobuf::Message;
 
 std::string Join(const std::string& path, const std::string& key) {
   return path.empty() ? key : absl::StrCat(path, ".", key);
-}
-
-// A retry budget may be "unlimited", which the message holds as -1.
-bool IsRetryBudget(const FieldDescriptor* field) {
-  return field->containing_type()->full_name() == "mead.v1.Retry";
 }
 
 }  // namespace
@@ -125,8 +121,8 @@ void ProtoReader::ReadScalar(const YamlNode& node, const std::string& path,
   double number = 0;
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
-      if (IsRetryBudget(field) && node.text == "unlimited") {
-        integer = -1;
+      if (const auto known = NumberWordOf(*field); known && node.text == known->word) {
+        integer = known->value;
       } else if (!ReadInteger(node, path, std::numeric_limits<int32_t>::min(),
                               std::numeric_limits<int32_t>::max(), &integer)) {
         return;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/number_words.h"
 #include "client/yaml_tree.h"
 
 namespace mead::client {
@@ -56,8 +57,8 @@ void EmitValue(const Message& message, const FieldDescriptor* field, int index,
     case FieldDescriptor::CPPTYPE_INT32: {
       const int value = repeated ? reflection->GetRepeatedInt32(message, field, index)
                                  : reflection->GetInt32(message, field);
-      if (value == -1 && field->containing_type()->full_name() == "mead.v1.Retry") {
-        *out << "unlimited";
+      if (const auto known = NumberWordOf(*field); known && value == known->value) {
+        *out << std::string(known->word);
       } else {
         *out << value;
       }

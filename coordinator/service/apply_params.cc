@@ -17,11 +17,12 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// Fields that say what all trials share: the files and the length of a trial,
-// and the host's own affairs.
+// Fields that say what all trials share: the files and the length of a trial, how
+// its work is cut up, and the host's own affairs.
 bool IsShared(std::string_view path) {
   return path == "weights" || path == "weights_artifact" || path == "epochs" ||
-         path == "loader_threads";
+         path == "loader_threads" || path == "micro_batch" || path == "deterministic" ||
+         path == "virtual_ranks";
 }
 
 FieldKind KindOf(const FieldDescriptor& field) {

@@ -7,6 +7,27 @@
 
 namespace mead::service {
 
+namespace {
+
+void FillOptimizerDefaults(v1::OptimizerConfig& optimizer) {
+  if (!optimizer.has_name()) optimizer.set_name("sgd");
+  const bool lars = optimizer.name() == "lars";
+  const bool adam = optimizer.name() == "adamw" || optimizer.name() == "lamb";
+  if (!optimizer.has_lr()) optimizer.set_lr(lars ? 0.1 : adam ? 0.001 : 0.01);
+  if (!optimizer.has_weight_decay()) optimizer.set_weight_decay(adam ? 0.01 : 1e-4);
+  if (!optimizer.has_clip_grad_norm()) optimizer.set_clip_grad_norm(0);
+  if (adam) {
+    if (!optimizer.has_beta1()) optimizer.set_beta1(0.9);
+    if (!optimizer.has_beta2()) optimizer.set_beta2(0.999);
+    return;
+  }
+  if (!optimizer.has_momentum()) optimizer.set_momentum(0.9);
+  if (!optimizer.has_nesterov()) optimizer.set_nesterov(!lars && optimizer.momentum() > 0);
+  if (lars && !optimizer.has_trust_coefficient()) optimizer.set_trust_coefficient(0.001);
+}
+
+}  // namespace
+
 void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
   if (!config.has_model()) config.set_model("resnet50");
   if (!config.has_image_size()) config.set_image_size(224);
@@ -27,22 +48,16 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
   if (!config.has_seed()) config.set_seed(1);
   if (!config.has_label_smoothing()) config.set_label_smoothing(0);
   if (!config.has_loader_threads()) config.set_loader_threads(0);
+  if (!config.has_ema()) config.set_ema(0);
+  if (!config.has_micro_batch()) config.set_micro_batch(0);
+  if (!config.has_freeze_batch_norm()) config.set_freeze_batch_norm(false);
+  if (!config.has_deterministic()) config.set_deterministic(false);
+  if (config.deterministic() && !config.has_virtual_ranks()) config.set_virtual_ranks(4);
   if (!config.has_precision() && accelerator != "any") {
     config.set_precision(accelerator == "gpu" ? "bf16" : "fp32");
   }
 
-  v1::OptimizerConfig& optimizer = *config.mutable_optimizer();
-  if (!optimizer.has_name()) optimizer.set_name("sgd");
-  const bool adamw = optimizer.name() == "adamw";
-  if (!optimizer.has_lr()) optimizer.set_lr(adamw ? 0.001 : 0.01);
-  if (!optimizer.has_weight_decay()) optimizer.set_weight_decay(adamw ? 0.01 : 1e-4);
-  if (adamw) {
-    if (!optimizer.has_beta1()) optimizer.set_beta1(0.9);
-    if (!optimizer.has_beta2()) optimizer.set_beta2(0.999);
-  } else {
-    if (!optimizer.has_momentum()) optimizer.set_momentum(0.9);
-    if (!optimizer.has_nesterov()) optimizer.set_nesterov(optimizer.momentum() > 0);
-  }
+  FillOptimizerDefaults(*config.mutable_optimizer());
 
   v1::AugmentConfig& augment = *config.mutable_augment();
   if (!augment.has_rotate()) augment.set_rotate(0);

@@ -211,7 +211,7 @@ void CheckValues(const v1::SweepSpec& spec, const v1::Dimension& dimension,
       continue;
     }
     for (const v1::Violation& violation :
-         ValidateTrainConfig(config, spec.resources().ranks())) {
+         ValidateTrainConfig(config, spec.resources())) {
       const bool new_here = std::none_of(
           known.begin(), known.end(),
           [&violation](const v1::Violation& other) { return SameViolation(violation, other); });
@@ -301,7 +301,7 @@ std::vector<v1::Violation> ValidateSpec(const v1::SweepSpec& spec, const v1::Dat
   out.CheckWord("resources.accelerator", spec.resources().accelerator(), {"any", "cpu", "gpu"});
   CheckRetries(spec.retry(), out);
   const std::vector<v1::Violation> train =
-      ValidateTrainConfig(spec.train(), spec.resources().ranks());
+      ValidateTrainConfig(spec.train(), spec.resources());
   out.Append(train);
   CheckSpace(spec, train, out);
   return out.Take();

@@ -1,5 +1,6 @@
 #include "coordinator/service/train_validation.h"
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -13,10 +14,13 @@ namespace {
 
 constexpr int kMaxBatch = 65'536;
 constexpr int kMaxEpochs = 10'000;
+constexpr int kMaxVirtualRanks = 64;
+// Longer than any gradient that is of use; infinity is no limit but a typing error.
+constexpr double kMaxGradNorm = 1e9;
 
 void CheckOptimizer(const v1::OptimizerConfig& optimizer, Violations& out) {
   if (optimizer.has_name()) {
-    out.CheckWord("train.optimizer.name", optimizer.name(), {"sgd", "adamw"});
+    out.CheckWord("train.optimizer.name", optimizer.name(), {"sgd", "adamw", "lars", "lamb"});
   }
   // Each is checked only where it is set: the other optimizer's fields have no default.
   if (optimizer.has_lr() && !(optimizer.lr() > 0 && optimizer.lr() <= 100)) {
@@ -34,8 +38,39 @@ void CheckOptimizer(const v1::OptimizerConfig& optimizer, Violations& out) {
   below_one("train.optimizer.momentum", optimizer.has_momentum(), optimizer.momentum());
   below_one("train.optimizer.beta1", optimizer.has_beta1(), optimizer.beta1());
   below_one("train.optimizer.beta2", optimizer.has_beta2(), optimizer.beta2());
+  if (optimizer.has_trust_coefficient() &&
+      !(optimizer.trust_coefficient() > 0 && optimizer.trust_coefficient() <= 1)) {
+    out.Add("train.optimizer.trust_coefficient",
+            absl::StrCat("must be above 0 and at most 1, not ", optimizer.trust_coefficient()));
+  }
+  out.CheckRange("train.optimizer.clip_grad_norm", optimizer.clip_grad_norm(), 0, kMaxGradNorm);
   if (optimizer.nesterov() && optimizer.has_momentum() && optimizer.momentum() == 0) {
     out.Add("train.optimizer.nesterov", "needs a momentum above 0");
+  }
+}
+
+void CheckDeterminism(const v1::TrainConfig& config, const v1::Resources& resources,
+                      Violations& out) {
+  if (!config.deterministic()) {
+    if (config.has_virtual_ranks()) {
+      out.Add("train.virtual_ranks",
+              "is for deterministic trials; set deterministic: true, or leave it out");
+    }
+    return;
+  }
+  if (resources.accelerator() != "cpu") {
+    out.Add("train.deterministic",
+            absl::StrCat("needs resources.accelerator: cpu, not ", resources.accelerator(),
+                         "; the sums of a GPU have no fixed order"));
+  }
+  const int pieces = config.virtual_ranks();
+  if (pieces < 1 || pieces > kMaxVirtualRanks || !std::has_single_bit(static_cast<unsigned>(pieces))) {
+    out.Add("train.virtual_ranks",
+            absl::StrCat("must be a power of two from 1 to ", kMaxVirtualRanks, ", not ", pieces));
+  } else if (resources.ranks() > 0 && pieces % resources.ranks() != 0) {
+    out.Add("train.virtual_ranks",
+            absl::StrCat(pieces, " cannot be shared evenly by the ", resources.ranks(),
+                         " ranks of resources.ranks; it must be a multiple of them"));
   }
 }
 
@@ -88,8 +123,10 @@ void CheckAugment(const v1::AugmentConfig& augment, Violations& out) {
 
 }  // namespace
 
-std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config, int ranks) {
+std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
+                                               const v1::Resources& resources) {
   Violations out;
+  const int ranks = resources.ranks();
   out.CheckWord("train.model", config.model(),
                 {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"});
   if (!config.weights().empty() && config.weights_artifact().empty()) {
@@ -115,6 +152,12 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config, in
   }
   out.CheckRange("train.label_smoothing", config.label_smoothing(), 0, 0.5);
   out.CheckRange("train.loader_threads", config.loader_threads(), 0, 256);
+  if (!(config.ema() >= 0 && config.ema() < 1)) {
+    out.Add("train.ema", absl::StrCat("is a decay from 0 (no average) to below 1, not ",
+                                      config.ema()));
+  }
+  out.CheckRange("train.micro_batch", config.micro_batch(), 0, kMaxBatch);
+  CheckDeterminism(config, resources, out);
   CheckOptimizer(config.optimizer(), out);
   CheckPhases(config, out);
   CheckAugment(config.augment(), out);

@@ -10,9 +10,9 @@
 
 namespace mead::service {
 
-// config: with its defaults filled in (its optimizer's may be missing). Fields
-// are named from "train." on.
+// Both with their defaults filled in (the optimizer's may be missing). Fields are
+// named from "train." on; the resources are judged elsewhere.
 [[nodiscard]] std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
-                                                             int ranks);
+                                                             const v1::Resources& resources);
 
 }  // namespace mead::service

@@ -22,15 +22,15 @@ std::pair<double, double> PairOf(const google::protobuf::RepeatedField<double>& 
 }
 
 train::OptimizerOptions ToOptimizer(const v1::OptimizerConfig& config) {
-  train::OptimizerOptions out;
-  out.kind = train::OptimizerFromName(config.has_name() ? config.name() : "sgd");
-  const bool adamw = out.kind == train::OptimizerKind::kAdamW;
-  out.lr = config.has_lr() ? config.lr() : adamw ? 0.001 : 0.01;
-  out.weight_decay = config.has_weight_decay() ? config.weight_decay() : adamw ? 0.01 : 1e-4;
+  train::OptimizerOptions out =
+      train::OptimizerDefaults(train::OptimizerFromName(config.has_name() ? config.name() : "sgd"));
+  if (config.has_lr()) out.lr = config.lr();
+  if (config.has_weight_decay()) out.weight_decay = config.weight_decay();
   if (config.has_momentum()) out.momentum = config.momentum();
   if (config.has_nesterov()) out.nesterov = config.nesterov();
   if (config.has_beta1()) out.beta1 = config.beta1();
   if (config.has_beta2()) out.beta2 = config.beta2();
+  if (config.has_trust_coefficient()) out.trust_coefficient = config.trust_coefficient();
   return out;
 }
 
@@ -72,11 +72,18 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   }
   if (config.has_schedule()) out.schedule = train::ScheduleFromName(config.schedule());
   out.optimizer = ToOptimizer(config.optimizer());
+  out.clip_grad_norm = config.optimizer().clip_grad_norm();
+  out.ema_decay = config.ema();
   const bool gpu = prepare.device() != "cpu";
   out.precision = config.has_precision() ? train::PrecisionFromName(config.precision())
                   : gpu                  ? train::Precision::kBf16
                                          : train::Precision::kFp32;
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
+  out.freeze_batch_norm = config.freeze_batch_norm();
+  out.micro_batch = config.micro_batch();
+  if (config.deterministic()) {
+    out.virtual_ranks = config.has_virtual_ranks() ? config.virtual_ranks() : 4;
+  }
   out.seed = SeedOf(config);
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());

@@ -13,6 +13,7 @@ namespace mead::client {
 namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -37,13 +38,18 @@ train:
   batch_size: 64
   epochs: 12
   schedule: one_cycle
-  optimizer: {name: adamw, lr: 1e-3, momentum: 0.9, weight_decay: 0, nesterov: true, beta1: 0.9, beta2: 0.99}
+  optimizer: {name: adamw, lr: 1e-3, momentum: 0.9, weight_decay: 0, nesterov: true, beta1: 0.9, beta2: 0.99, trust_coefficient: 0.002, clip_grad_norm: 1}
   phases: [{epochs: 4, freeze: body}, {epochs: 8, lr_scale: [0.1, 1]}]
   augment: {rotate: 180, flip: both, crop_scale: [0.7, 1], lighting: 0.2}
   precision: bf16
   seed: 1
   label_smoothing: 0.1
   loader_threads: 2
+  ema: 0.999
+  micro_batch: 16
+  deterministic: true
+  virtual_ranks: 8
+  freeze_batch_norm: true
 space:
   optimizer.lr: {log_uniform: [1e-4, 1e-1]}
   optimizer.weight_decay: {choice: [0, 1e-4]}
@@ -73,6 +79,20 @@ TEST(SweepFile, ReadsEveryKeyOfTheInterface) {
   EXPECT_EQ(file.spec.space(3).int_().step(), 32);
   EXPECT_TRUE(file.spec.space(4).choice().values(0).flag());
   EXPECT_EQ(file.spec.space(5).choice().values(1).text(), "adamw");
+}
+
+TEST(SweepFile, WordsStandForSomeNumbers) {
+  const SweepFile file = Parse("train: {micro_batch: auto}\nretry: {out_of_memory: unlimited}\n");
+  ASSERT_EQ(file.DiagnosticsText(), "");
+  EXPECT_TRUE(file.spec.train().has_micro_batch());
+  EXPECT_EQ(file.spec.train().micro_batch(), 0);
+  EXPECT_EQ(file.spec.retry().out_of_memory(), -1);
+  EXPECT_THAT(SweepYaml(file.spec), HasSubstr("micro_batch: auto"));
+  EXPECT_THAT(Errors("train: {batch_size: auto}\n"), HasSubstr("wants a whole number"));
+  EXPECT_THAT(Errors("train: {deterministic: 1, ema: on, virtual_ranks: 2.5}\n"),
+              AllOf(HasSubstr("train.deterministic: wants true or false"),
+                    HasSubstr("train.ema: wants a number"),
+                    HasSubstr("train.virtual_ranks: wants a whole number")));
 }
 
 TEST(SweepFile, LeavesAbsentKeysToTheServer) {

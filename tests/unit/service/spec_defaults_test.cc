@@ -30,6 +30,35 @@ TEST(SpecDefaultsTest, AnEmptySpecGetsTheDocumentedDefaults) {
   EXPECT_FALSE(train.has_precision()) << "depends on the machine";
 }
 
+TEST(SpecDefaultsTest, EachOptimizerHasItsOwn) {
+  v1::TrainConfig lars, lamb;
+  lars.mutable_optimizer()->set_name("lars");
+  lamb.mutable_optimizer()->set_name("lamb");
+  FillTrainDefaults(lars, "any");
+  FillTrainDefaults(lamb, "any");
+  EXPECT_DOUBLE_EQ(lars.optimizer().lr(), 0.1);
+  EXPECT_DOUBLE_EQ(lars.optimizer().weight_decay(), 1e-4);
+  EXPECT_DOUBLE_EQ(lars.optimizer().momentum(), 0.9);
+  EXPECT_FALSE(lars.optimizer().nesterov());
+  EXPECT_DOUBLE_EQ(lars.optimizer().trust_coefficient(), 0.001);
+  EXPECT_DOUBLE_EQ(lamb.optimizer().lr(), 0.001);
+  EXPECT_DOUBLE_EQ(lamb.optimizer().weight_decay(), 0.01);
+  EXPECT_DOUBLE_EQ(lamb.optimizer().beta2(), 0.999);
+  EXPECT_FALSE(lamb.optimizer().has_momentum());
+}
+
+TEST(SpecDefaultsTest, DeterministicTrialsAreCutIntoFour) {
+  v1::TrainConfig config, plain;
+  config.set_deterministic(true);
+  FillTrainDefaults(config, "cpu");
+  EXPECT_EQ(config.virtual_ranks(), 4);
+  FillTrainDefaults(plain, "cpu");
+  EXPECT_FALSE(plain.has_virtual_ranks());
+  EXPECT_EQ(plain.ema(), 0);
+  EXPECT_EQ(plain.micro_batch(), 0);
+  EXPECT_EQ(plain.optimizer().clip_grad_norm(), 0);
+}
+
 TEST(SpecDefaultsTest, PrecisionFollowsTheAccelerator) {
   v1::TrainConfig cpu, gpu;
   FillTrainDefaults(cpu, "cpu");

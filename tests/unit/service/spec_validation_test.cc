@@ -171,6 +171,56 @@ TEST(SpecValidationTest, PhasesAndEpochsMustAgree) {
                                                 StartsWith("train.phases[0].lr_scale:")));
 }
 
+TEST(SpecValidationTest, TheExtrasOfAStepHaveTheirLimits) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::TrainConfig& train = *spec.mutable_train();
+  v1::OptimizerConfig& optimizer = *train.mutable_optimizer();
+  optimizer.set_name("lars");
+  optimizer.set_trust_coefficient(0.02);
+  optimizer.set_clip_grad_norm(1);
+  train.set_ema(0.999);
+  train.set_micro_batch(16);
+  train.set_freeze_batch_norm(true);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  optimizer.set_name("lasr");
+  optimizer.set_trust_coefficient(0);
+  optimizer.set_clip_grad_norm(-1);
+  train.set_ema(1);
+  train.set_micro_batch(-1);
+  EXPECT_THAT(
+      Judge(spec),
+      UnorderedElementsAre(
+          AllOf(StartsWith("train.optimizer.name: 'lasr'"), HasSubstr("did you mean lars")),
+          "train.optimizer.trust_coefficient: must be above 0 and at most 1, not 0",
+          StartsWith("train.optimizer.clip_grad_norm: must be from 0"),
+          "train.ema: is a decay from 0 (no average) to below 1, not 1",
+          StartsWith("train.micro_batch: must be from 0")));
+}
+
+TEST(SpecValidationTest, DeterministicTrialsNeedCpusAndEvenShares) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::TrainConfig& train = *spec.mutable_train();
+  train.set_virtual_ranks(4);
+  EXPECT_THAT(Judge(spec), ElementsAre("train.virtual_ranks: is for deterministic trials; set "
+                                       "deterministic: true, or leave it out"));
+  train.set_deterministic(true);
+  EXPECT_THAT(Judge(spec), ElementsAre(AllOf(StartsWith("train.deterministic:"),
+                                             HasSubstr("accelerator: cpu, not any"))));
+  spec.mutable_resources()->set_accelerator("cpu");
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  spec.mutable_resources()->set_ranks(3);
+  EXPECT_THAT(Judge(spec), ElementsAre(StartsWith(
+                               "train.virtual_ranks: 4 cannot be shared evenly by the 3 ranks")));
+  spec.mutable_resources()->set_ranks(2);
+  for (const int pieces : {0, 6, 128}) {
+    train.set_virtual_ranks(pieces);
+    EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("a power of two from 1 to 64")));
+  }
+  train.clear_virtual_ranks();
+  spec.mutable_resources()->set_ranks(8);
+  EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("must be a multiple of them")));
+}
+
 TEST(SpecValidationTest, TheErrorCarriesTheReport) {
   v1::Violation violation;
   violation.set_field("train.batch_size");
