@@ -45,7 +45,7 @@ void Logits(char** argv) {
   }
   const at::Tensor images =
       Named(SafetensorsFile::Open(argv[5]), "images").contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor logits = model.Forward(images, /*batch_statistics=*/false).contiguous();
+  const at::Tensor logits = model.Forward(images, NormStatistics::kRunning).contiguous();
   WriteSafetensors(
       argv[6], {{.name = "logits", .shape = logits.sizes().vec(), .data = logits.const_data_ptr()}},
       {});
