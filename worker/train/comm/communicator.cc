@@ -15,7 +15,9 @@ class SingleCommunicator : public Communicator {
   explicit SingleCommunicator(std::string device) : device_(std::move(device)) {}
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
+  const char* transport() const override { return "alone"; }
   std::unique_ptr<Pending> AllReduceSum(at::Tensor&) override { return std::make_unique<Done>(); }
+  at::Tensor AllGather(const at::Tensor& tensor) override { return tensor.unsqueeze(0).clone(); }
   void Broadcast(at::Tensor&, int) override {}
   void Barrier() override {}
   std::string device() const override { return device_; }
@@ -42,6 +44,10 @@ std::vector<T> Sum(Communicator& communicator, std::vector<T> values, at::Scalar
 }
 
 }  // namespace
+
+at::Tensor Communicator::AllocateBuffer(int64_t elements, at::ScalarType type) {
+  return at::zeros({elements}, at::dtype(type).device(at::Device(device())));
+}
 
 std::vector<int64_t> Communicator::SumOverRanks(std::vector<int64_t> values) {
   return Sum(*this, std::move(values), at::kLong);

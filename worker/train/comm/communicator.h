@@ -1,7 +1,10 @@
 // Collectives among the ranks of one gang, whatever carries them.
 //
-// Every rank calls the same collectives in the same order. at::Tensor is only
-// named here, so code that must not see LibTorch may include this header.
+// Every rank calls the same collectives in the same order, with tensors of the
+// same shape and type. Tensors are dense and lie on device(); those with no
+// elements are allowed. A sum has the same bits on every rank.
+// at::Tensor is only named here, so code that must not see LibTorch may include
+// this header.
 #pragma once
 
 #include <chrono>
@@ -10,9 +13,13 @@
 #include <string>
 #include <vector>
 
+namespace c10 {
+enum class ScalarType : int8_t;
+}
 namespace at {
 class Tensor;
-}
+using c10::ScalarType;
+}  // namespace at
 
 namespace mead::train {
 
@@ -37,11 +44,20 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
-  // Sums a dense tensor over all ranks in place; the caller keeps it alive until Wait().
+  // What carries the collectives: "alone", "shm", "gloo" or "nccl".
+  virtual const char* transport() const = 0;
+  // Sums a tensor over all ranks in place, while the caller goes on; nobody else
+  // touches it until Wait(). float32, float64, bfloat16 (rounded once with "shm",
+  // else per addition) and int64.
   [[nodiscard]] virtual std::unique_ptr<Pending> AllReduceSum(at::Tensor& tensor) = 0;
+  // tensor: [...], contiguous. Returns [world_size, ...]: row r is rank r's tensor.
+  [[nodiscard]] virtual at::Tensor AllGather(const at::Tensor& tensor) = 0;
   // Copies the root's tensor to all ranks.
   virtual void Broadcast(at::Tensor& tensor, int root) = 0;
   virtual void Barrier() = 0;
+  // [elements], zeros, on device(): memory from which AllReduceSum takes the
+  // shortest way. The tensor may outlive the communicator.
+  virtual at::Tensor AllocateBuffer(int64_t elements, at::ScalarType type);
   // Blocks until every collective so far has ended on the device; with an
   // asynchronous backend this is where a lost peer shows.
   virtual void Drain() {}
