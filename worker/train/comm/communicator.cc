@@ -4,6 +4,8 @@
 
 #include "worker/train/comm/gloo_communicator.h"
 #include "worker/train/comm/nccl_communicator.h"
+#include "worker/train/comm/shm_communicator.h"
+#include "worker/train/comm/shm_meeting.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {
@@ -57,6 +59,13 @@ std::vector<double> Communicator::SumOverRanks(std::vector<double> values) {
   return Sum(*this, std::move(values), at::kDouble);
 }
 
+Transport TransportFromName(const std::string& name) {
+  if (name == "auto") return Transport::kAuto;
+  if (name == "gloo") return Transport::kGloo;
+  if (name == "shm") return Transport::kShm;
+  throw TrainError(ErrorKind::kUserError, "transport is auto, gloo or shm, got '" + name + "'");
+}
+
 std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& options,
                                                std::shared_ptr<RendezvousStore> store) {
   if (options.world_size < 1 || options.rank < 0 || options.rank >= options.world_size) {
@@ -69,6 +78,13 @@ std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& option
     throw TrainError(ErrorKind::kUserError, "a gang of several ranks needs a rendezvous store");
   }
   if (options.device.starts_with("cuda")) return MakeNcclCommunicator(options, std::move(store));
+  ShmMeeting meeting = MeetOnOneHost(options, *store);
+  if (meeting.segment) return MakeShmCommunicator(options, std::move(meeting));
+  if (options.transport == Transport::kShm) {
+    throw TrainError(
+        ErrorKind::kUserError,
+        "shared memory was asked for, and the ranks cannot share any: " + meeting.why_not);
+  }
   return MakeGlooCommunicator(options, std::move(store));
 }
 

@@ -71,20 +71,32 @@ class Communicator {
   std::vector<double> SumOverRanks(std::vector<double> values);
 };
 
+// What carries the collectives of ranks without GPUs.
+enum class Transport {
+  kAuto,  // shared memory if every rank can, else Gloo
+  kGloo,  // TCP
+  kShm,   // shared memory of one host, or an error
+};
+
+// "auto", "gloo", "shm". Errors: kUserError.
+Transport TransportFromName(const std::string& name);
+
 struct CommunicatorOptions {
   int rank = 0;
   int world_size = 1;
   // This rank's own address, bound for Gloo's connections.
   std::string host = "127.0.0.1";
-  // "cpu": Gloo. "cuda:N": NCCL.
+  // "cpu", or "cuda:N": NCCL.
   std::string device = "cpu";
+  Transport transport = Transport::kAuto;
   // A peer that answers nothing for this long is lost. A peer whose process has
   // ended is noticed at once.
   std::chrono::milliseconds timeout = std::chrono::seconds(60);
 };
 
 // A gang of one needs no store (nullptr).
-// Errors: kPeerLost (not every rank came in time), kUserError (bad options).
+// Errors: kPeerLost (not every rank came in time), kUserError (bad options, or
+//   shared memory was asked for and the ranks cannot share any).
 std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& options,
                                                std::shared_ptr<RendezvousStore> store);
 

@@ -88,9 +88,8 @@ class NcclCommunicator : public Communicator {
     const at::Tensor mine = tensor.contiguous();
     c10::cuda::CUDACachingAllocator::recordStream(all.storage().data_ptr(), stream_);
     Enqueue(mine, "a gather", [&] {
-      return ncclAllGather(mine.const_data_ptr(), all.data_ptr(),
-                           static_cast<size_t>(mine.numel()), NcclType(mine.scalar_type()),
-                           communicator_, stream_.stream());
+      return ncclAllGather(mine.const_data_ptr(), all.data_ptr(), static_cast<size_t>(mine.numel()),
+                           NcclType(mine.scalar_type()), communicator_, stream_.stream());
     }).block(c10::cuda::getCurrentCUDAStream(device_.index()));
     Drain();
     return all;
