@@ -61,7 +61,8 @@ class Communicator {
   // Blocks until every collective so far has ended on the device; with an
   // asynchronous backend this is where a lost peer shows.
   virtual void Drain() {}
-  // From any thread: fails what is under way, here and soon on the other ranks.
+  // From any thread: fails what is under way, here and soon on the other ranks. Waits
+  // for nobody; who already waits is woken, if the transport can.
   virtual void Abort() noexcept {}
   // "cpu" or "cuda:N": where the tensors of collectives live.
   virtual std::string device() const { return "cpu"; }
