@@ -5,6 +5,7 @@
 // Prints "running" after some sums, and goes on until it is killed or fails.
 // Exit: 3 a peer was lost, 1 anything else.
 #include <ATen/ATen.h>
+#include <signal.h>
 
 #include <chrono>
 #include <cstdio>
@@ -53,6 +54,7 @@ void Run(char** argv) {
 
 int main(int argc, char** argv) {
   if (argc != 6) return 2;
+  signal(SIGPIPE, SIG_IGN);  // as the trainer does
   try {
     mead::train::Run(argv);
   } catch (const mead::train::TrainError& error) {
