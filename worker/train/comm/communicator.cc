@@ -79,7 +79,7 @@ std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& option
   }
   if (options.device.starts_with("cuda")) return MakeNcclCommunicator(options, std::move(store));
   ShmMeeting meeting = MeetOnOneHost(options, *store);
-  if (meeting.segment) return MakeShmCommunicator(options, std::move(meeting));
+  if (meeting.segment) return MakeShmCommunicator(options, std::move(meeting), std::move(store));
   if (options.transport == Transport::kShm) {
     throw TrainError(
         ErrorKind::kUserError,

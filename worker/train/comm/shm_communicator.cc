@@ -94,10 +94,12 @@ Block Allocate(const std::shared_ptr<Memory>& memory, uint64_t bytes) {
 
 class ShmCommunicator : public Communicator {
  public:
-  ShmCommunicator(const CommunicatorOptions& options, ShmMeeting meeting)
+  ShmCommunicator(const CommunicatorOptions& options, ShmMeeting meeting,
+                  std::shared_ptr<RendezvousStore> store)
       : rank_(options.rank),
         world_size_(options.world_size),
         timeout_(options.timeout),
+        store_(std::move(store)),
         memory_(std::make_shared<Memory>(std::move(meeting.segment), options.rank)),
         segment_(*memory_->segment),
         links_(std::move(meeting.links)),
@@ -351,6 +353,7 @@ class ShmCommunicator : public Communicator {
   const int rank_;
   const int world_size_;
   const std::chrono::milliseconds timeout_;
+  const std::shared_ptr<RendezvousStore> store_;
   const std::shared_ptr<Memory> memory_;
   ShmSegment& segment_;
   const std::vector<ShmMeeting::Link> links_;
@@ -365,8 +368,9 @@ class ShmCommunicator : public Communicator {
 }  // namespace
 
 std::shared_ptr<Communicator> MakeShmCommunicator(const CommunicatorOptions& options,
-                                                  ShmMeeting meeting) {
-  return std::make_shared<ShmCommunicator>(options, std::move(meeting));
+                                                  ShmMeeting meeting,
+                                                  std::shared_ptr<RendezvousStore> store) {
+  return std::make_shared<ShmCommunicator>(options, std::move(meeting), std::move(store));
 }
 
 }  // namespace mead::train

@@ -14,13 +14,14 @@
 
 namespace mead::train {
 
-// meeting: one that has come about.
+// meeting: one that has come about; store: where, kept for ranks that still read there.
 // A peer that ends is noticed at once, by its closed socket. One that answers
 // nothing fails the collectives that wait for it after the timeout; the message
 // names the ranks that lag and the collective, counted from 1.
 // Errors: kPeerLost; kInternal, where ranks call different collectives, or a
 //   tensor's type or layout is not one of those above.
 std::shared_ptr<Communicator> MakeShmCommunicator(const CommunicatorOptions& options,
-                                                  ShmMeeting meeting);
+                                                  ShmMeeting meeting,
+                                                  std::shared_ptr<RendezvousStore> store);
 
 }  // namespace mead::train
