@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <new>
@@ -31,6 +32,12 @@ namespace {
 // About two progress reports a second.
 constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
 constexpr auto kRendezvousTimeout = std::chrono::seconds(60);
+
+// How ranks without GPUs talk: auto, gloo or shm. The environment is mead-worker's.
+train::Transport TransportAsked() {
+  const char* name = std::getenv("MEAD_TRANSPORT");
+  return train::TransportFromName(name == nullptr ? "auto" : name);
+}
 
 // A line for the trial's log; the agent sends standard error on.
 void Say(const std::string& line) { std::cerr << line + "\n"; }
@@ -124,7 +131,8 @@ class TrialRun {
     communicator_ = train::MakeCommunicator({.rank = prepare_.rank(),
                                              .world_size = prepare_.world_size(),
                                              .host = prepare_.host(),
-                                             .device = prepare_.device()},
+                                             .device = prepare_.device(),
+                                             .transport = TransportAsked()},
                                             store_);
     session_ = std::make_unique<train::TrainingSession>(options_, communicator_);
     if (!prepare_.resume_path().empty()) {
@@ -135,10 +143,11 @@ class TrialRun {
     } else if (!prepare_.weights_path().empty()) {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
     }
-    Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads",
+    Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
                         prepare_.rank(), prepare_.world_size(), options_.model,
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
-                        options_.threads));
+                        options_.threads,
+                        gang ? absl::StrCat(", sums over ", communicator_->transport()) : ""));
   }
 
   // Evaluation keeps the samples' order; both use every sample exactly once.

@@ -9,6 +9,7 @@
 //   COUNTS: one per step, "a,b,...": each rank's share of the global batch
 // Prints "step LOSS CORRECT" in hexadecimal floating point for each step, then
 // "sums ...". Exit: 0 done, 3 a peer was lost, 1 anything else.
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -116,6 +117,7 @@ void Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 8) return 2;
+  signal(SIGPIPE, SIG_IGN);  // as the trainer does
   try {
     mead::train::Run(argc, argv);
   } catch (const mead::train::TrainError& error) {

@@ -1,11 +1,6 @@
-// Gangs of real processes over Gloo on the loopback interface.
-#include <fcntl.h>
+// Gangs of real processes on this host, with the transport that they choose.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -17,9 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/child_process.h"
 #include "tests/support/temp_dir.h"
-#include "worker/train/errors.h"
 #include "worker/train/comm/rendezvous.h"
+#include "worker/train/errors.h"
 #include "worker/train/state/safetensors.h"
 
 namespace mead::train {
@@ -28,70 +24,7 @@ namespace {
 using ::testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
 
-// A gang_rank process and what it prints.
-class Rank {
- public:
-  explicit Rank(std::vector<std::string> arguments) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
-    arguments.insert(arguments.begin(), GANG_RANK);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    process_ = fork();
-    if (process_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      dup2(ends[1], STDOUT_FILENO);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    close(ends[1]);
-    output_ = fdopen(ends[0], "r");
-  }
-  ~Rank() {
-    Kill();
-    Wait();
-    fclose(output_);
-  }
-  Rank(const Rank&) = delete;
-  Rank& operator=(const Rank&) = delete;
-
-  // Reads lines until one begins with `prefix`; returns the rest of it.
-  std::string ReadUntil(const std::string& prefix) {
-    char line[4096];
-    while (fgets(line, sizeof(line), output_) != nullptr) {
-      text_ += line;
-      if (std::string(line).starts_with(prefix)) {
-        std::string rest = std::string(line).substr(prefix.size());
-        rest.pop_back();
-        return rest;
-      }
-    }
-    ADD_FAILURE() << "no line '" << prefix << "' in:\n" << text_;
-    return "";
-  }
-  std::string ReadAll() {
-    char line[4096];
-    while (fgets(line, sizeof(line), output_) != nullptr) text_ += line;
-    return text_;
-  }
-  void Kill() {
-    if (process_ > 0) kill(process_, SIGKILL);
-  }
-  // The exit status, or -signal.
-  int Wait() {
-    if (process_ <= 0) return status_;
-    int status = 0;
-    waitpid(std::exchange(process_, 0), &status, 0);
-    return status_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-
- private:
-  pid_t process_ = 0;
-  int status_ = 0;
-  FILE* output_ = nullptr;
-  std::string text_;
-};
+using Rank = ::mead::testing::ChildProcess;  // a gang_rank
 
 struct Gang {
   std::vector<std::unique_ptr<Rank>> ranks;
@@ -112,9 +45,13 @@ Gang StartGang(const GangOptions& options) {
   gang.address = "serve";
   for (int rank = 0; rank < options.world_size; ++rank) {
     std::vector<std::string> arguments = {
-        std::to_string(rank), std::to_string(options.world_size),
-        gang.address,         rank == 0 ? options.checkpoint : "-",
-        options.flags,        std::to_string(rank == options.pause_rank ? options.pause_at : -1)};
+        GANG_RANK,
+        std::to_string(rank),
+        std::to_string(options.world_size),
+        gang.address,
+        rank == 0 ? options.checkpoint : "-",
+        options.flags,
+        std::to_string(rank == options.pause_rank ? options.pause_at : -1)};
     arguments.insert(arguments.end(), options.counts.begin(), options.counts.end());
     gang.ranks.push_back(std::make_unique<Rank>(std::move(arguments)));
     if (rank == 0 && options.world_size > 1) gang.address = gang.ranks[0]->ReadUntil("store ");

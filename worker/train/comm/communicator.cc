@@ -4,6 +4,8 @@
 
 #include "worker/train/comm/gloo_communicator.h"
 #include "worker/train/comm/nccl_communicator.h"
+#include "worker/train/comm/shm_communicator.h"
+#include "worker/train/comm/shm_meeting.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {
@@ -15,7 +17,9 @@ class SingleCommunicator : public Communicator {
   explicit SingleCommunicator(std::string device) : device_(std::move(device)) {}
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
+  const char* transport() const override { return "alone"; }
   std::unique_ptr<Pending> AllReduceSum(at::Tensor&) override { return std::make_unique<Done>(); }
+  at::Tensor AllGather(const at::Tensor& tensor) override { return tensor.unsqueeze(0).clone(); }
   void Broadcast(at::Tensor&, int) override {}
   void Barrier() override {}
   std::string device() const override { return device_; }
@@ -43,12 +47,23 @@ std::vector<T> Sum(Communicator& communicator, std::vector<T> values, at::Scalar
 
 }  // namespace
 
+at::Tensor Communicator::AllocateBuffer(int64_t elements, at::ScalarType type) {
+  return at::zeros({elements}, at::dtype(type).device(at::Device(device())));
+}
+
 std::vector<int64_t> Communicator::SumOverRanks(std::vector<int64_t> values) {
   return Sum(*this, std::move(values), at::kLong);
 }
 
 std::vector<double> Communicator::SumOverRanks(std::vector<double> values) {
   return Sum(*this, std::move(values), at::kDouble);
+}
+
+Transport TransportFromName(const std::string& name) {
+  if (name == "auto") return Transport::kAuto;
+  if (name == "gloo") return Transport::kGloo;
+  if (name == "shm") return Transport::kShm;
+  throw TrainError(ErrorKind::kUserError, "transport is auto, gloo or shm, got '" + name + "'");
 }
 
 std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& options,
@@ -63,6 +78,13 @@ std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& option
     throw TrainError(ErrorKind::kUserError, "a gang of several ranks needs a rendezvous store");
   }
   if (options.device.starts_with("cuda")) return MakeNcclCommunicator(options, std::move(store));
+  ShmMeeting meeting = MeetOnOneHost(options, *store);
+  if (meeting.segment) return MakeShmCommunicator(options, std::move(meeting), std::move(store));
+  if (options.transport == Transport::kShm) {
+    throw TrainError(
+        ErrorKind::kUserError,
+        "shared memory was asked for, and the ranks cannot share any: " + meeting.why_not);
+  }
   return MakeGlooCommunicator(options, std::move(store));
 }
 

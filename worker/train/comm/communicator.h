@@ -1,7 +1,10 @@
 // Collectives among the ranks of one gang, whatever carries them.
 //
-// Every rank calls the same collectives in the same order. at::Tensor is only
-// named here, so code that must not see LibTorch may include this header.
+// Every rank calls the same collectives in the same order, with tensors of the
+// same shape and type. Tensors are dense and lie on device(); those with no
+// elements are allowed. A sum has the same bits on every rank.
+// at::Tensor is only named here, so code that must not see LibTorch may include
+// this header.
 #pragma once
 
 #include <chrono>
@@ -10,9 +13,13 @@
 #include <string>
 #include <vector>
 
+namespace c10 {
+enum class ScalarType : int8_t;
+}
 namespace at {
 class Tensor;
-}
+using c10::ScalarType;
+}  // namespace at
 
 namespace mead::train {
 
@@ -37,15 +44,25 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
-  // Sums a dense tensor over all ranks in place; the caller keeps it alive until Wait().
+  // What carries the collectives: "alone", "shm", "gloo" or "nccl".
+  virtual const char* transport() const = 0;
+  // Sums a tensor over all ranks in place, while the caller goes on; nobody else
+  // touches it until Wait(). float32, float64, bfloat16 (rounded once with "shm",
+  // else per addition) and int64.
   [[nodiscard]] virtual std::unique_ptr<Pending> AllReduceSum(at::Tensor& tensor) = 0;
+  // tensor: [...], contiguous. Returns [world_size, ...]: row r is rank r's tensor.
+  [[nodiscard]] virtual at::Tensor AllGather(const at::Tensor& tensor) = 0;
   // Copies the root's tensor to all ranks.
   virtual void Broadcast(at::Tensor& tensor, int root) = 0;
   virtual void Barrier() = 0;
+  // [elements], zeros, on device(): memory from which AllReduceSum takes the
+  // shortest way. The tensor may outlive the communicator.
+  virtual at::Tensor AllocateBuffer(int64_t elements, at::ScalarType type);
   // Blocks until every collective so far has ended on the device; with an
   // asynchronous backend this is where a lost peer shows.
   virtual void Drain() {}
-  // From any thread: fails what is under way, here and soon on the other ranks.
+  // From any thread: fails what is under way, here and soon on the other ranks. Waits
+  // for nobody; who already waits is woken, if the transport can.
   virtual void Abort() noexcept {}
   // "cpu" or "cuda:N": where the tensors of collectives live.
   virtual std::string device() const { return "cpu"; }
@@ -55,20 +72,32 @@ class Communicator {
   std::vector<double> SumOverRanks(std::vector<double> values);
 };
 
+// What carries the collectives of ranks without GPUs.
+enum class Transport {
+  kAuto,  // shared memory if every rank can, else Gloo
+  kGloo,  // TCP
+  kShm,   // shared memory of one host, or an error
+};
+
+// "auto", "gloo", "shm". Errors: kUserError.
+Transport TransportFromName(const std::string& name);
+
 struct CommunicatorOptions {
   int rank = 0;
   int world_size = 1;
   // This rank's own address, bound for Gloo's connections.
   std::string host = "127.0.0.1";
-  // "cpu": Gloo. "cuda:N": NCCL.
+  // "cpu", or "cuda:N": NCCL.
   std::string device = "cpu";
+  Transport transport = Transport::kAuto;
   // A peer that answers nothing for this long is lost. A peer whose process has
   // ended is noticed at once.
   std::chrono::milliseconds timeout = std::chrono::seconds(60);
 };
 
 // A gang of one needs no store (nullptr).
-// Errors: kPeerLost (not every rank came in time), kUserError (bad options).
+// Errors: kPeerLost (not every rank came in time), kUserError (bad options, or
+//   shared memory was asked for and the ranks cannot share any).
 std::shared_ptr<Communicator> MakeCommunicator(const CommunicatorOptions& options,
                                                std::shared_ptr<RendezvousStore> store);
 

@@ -43,11 +43,23 @@ class GlooCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int world_size() const override { return world_size_; }
 
+  const char* transport() const override { return "gloo"; }
+
   std::unique_ptr<Pending> AllReduceSum(at::Tensor& tensor) override {
     std::vector<at::Tensor> tensors = {tensor};
     return Calling("an all-reduce", [&] {
       return std::make_unique<GlooPending>(*this, group_->allreduce(tensors));
     });
+  }
+
+  at::Tensor AllGather(const at::Tensor& tensor) override {
+    std::vector<int64_t> shape = tensor.sizes().vec();
+    shape.insert(shape.begin(), world_size_);
+    at::Tensor all = at::empty(shape, tensor.options());  // [world_size, ...]
+    std::vector<at::Tensor> inputs = {tensor.contiguous()};
+    std::vector<std::vector<at::Tensor>> outputs = {all.unbind(0)};
+    Calling("a gather", [&] { group_->allgather(outputs, inputs)->wait(); });
+    return all;
   }
 
   void Broadcast(at::Tensor& tensor, int root) override {

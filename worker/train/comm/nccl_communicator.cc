@@ -70,6 +70,7 @@ class NcclCommunicator : public Communicator {
 
   int rank() const override { return rank_; }
   int world_size() const override { return world_size_; }
+  const char* transport() const override { return "nccl"; }
   std::string device() const override { return device_.str(); }
 
   std::unique_ptr<Pending> AllReduceSum(at::Tensor& tensor) override {
@@ -78,6 +79,20 @@ class NcclCommunicator : public Communicator {
                            static_cast<size_t>(tensor.numel()), NcclType(tensor.scalar_type()),
                            ncclSum, communicator_, stream_.stream());
     }));
+  }
+
+  at::Tensor AllGather(const at::Tensor& tensor) override {
+    std::vector<int64_t> shape = tensor.sizes().vec();
+    shape.insert(shape.begin(), world_size_);
+    at::Tensor all = at::empty(shape, tensor.options());  // [world_size, ...]
+    const at::Tensor mine = tensor.contiguous();
+    c10::cuda::CUDACachingAllocator::recordStream(all.storage().data_ptr(), stream_);
+    Enqueue(mine, "a gather", [&] {
+      return ncclAllGather(mine.const_data_ptr(), all.data_ptr(), static_cast<size_t>(mine.numel()),
+                           NcclType(mine.scalar_type()), communicator_, stream_.stream());
+    }).block(c10::cuda::getCurrentCUDAStream(device_.index()));
+    Drain();
+    return all;
   }
 
   void Broadcast(at::Tensor& tensor, int root) override {

@@ -15,11 +15,10 @@ Reducer::Reducer(const std::vector<at::Tensor>& parameters, int64_t bucket_bytes
   for (const at::Tensor& parameter : parameters) sizes.push_back(parameter.numel());
   const int64_t elements = std::max<int64_t>(bucket_bytes / 4, 1);
   plan_ = PlanBuckets(sizes, std::max<int64_t>(elements / 8, 1), elements);
-  const auto options = parameters.front().options().requires_grad(false);
   for (size_t b = 0; b < plan_.size(); ++b) {
     const bool last = b + 1 == plan_.size();
     Live live;
-    live.flat = at::zeros({plan_[b].size + (last ? kFigures : 0)}, options);
+    live.flat = communicator.AllocateBuffer(plan_[b].size + (last ? kFigures : 0), at::kFloat);
     for (size_t s = 0; s < plan_[b].slots.size(); ++s) {
       const BucketSlot& slot = plan_[b].slots[s];
       const at::Tensor& parameter = parameters[slot.parameter];

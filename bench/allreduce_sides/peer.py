@@ -1,0 +1,48 @@
+"""One rank of the Python peer: torch.distributed's all_reduce over Gloo.
+
+peer.py THREADS RANK WORLD STORE
+
+The protocol: bench/harness.py; the order "use" is answered as ours.cc answers it.
+"""
+
+import sys
+import time
+
+import torch
+import torch.distributed
+
+
+def step(buckets: list[torch.Tensor]) -> None:
+    pending = [torch.distributed.all_reduce(bucket, async_op=True) for bucket in buckets]
+    for work in pending:
+        work.wait()
+
+
+def main() -> None:
+    threads, rank, world, store = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    serve = store == "serve"
+    host, port = ("127.0.0.1", 0) if serve else store.split(":")
+    meeting = torch.distributed.TCPStore(host, int(port), is_master=serve, wait_for_workers=False)
+    if serve:
+        print(f"store 127.0.0.1:{meeting.port}", flush=True)
+    torch.distributed.init_process_group("gloo", store=meeting, rank=int(rank),
+                                         world_size=int(world))
+    buckets: list[torch.Tensor] = []  # [size], float32
+    print("ready", flush=True)
+    for line in sys.stdin:
+        order, _, rest = line.strip().partition(" ")
+        if order == "use":
+            buckets = [torch.zeros(int(size)) for size in rest.split(",")]
+            step(buckets)
+            print("ok", flush=True)
+        else:
+            torch.distributed.barrier()
+            start = time.perf_counter()
+            for _ in range(int(order)):
+                step(buckets)
+            print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,376 @@
+#include "worker/train/comm/shm_communicator.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "worker/train/comm/shm_arena.h"
+#include "worker/train/tensors.h"
+
+namespace mead::train {
+namespace {
+
+ShmType TypeOf(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return ShmType::kFloat32;
+    case at::kDouble:
+      return ShmType::kFloat64;
+    case at::kBFloat16:
+      return ShmType::kBfloat16;
+    case at::kLong:
+      return ShmType::kInt64;
+    default:
+      throw TrainError(ErrorKind::kInternal, std::string("shared memory cannot sum tensors of ") +
+                                                 at::toString(tensor.scalar_type()));
+  }
+}
+
+std::byte* BytesOf(const at::Tensor& tensor) {
+  if (!tensor.is_cpu() || !tensor.is_non_overlapping_and_dense()) {
+    throw TrainError(ErrorKind::kInternal, "a collective needs a dense tensor on the CPU");
+  }
+  return static_cast<std::byte*>(tensor.data_ptr());
+}
+
+const char* KindName(ShmKind kind) {
+  switch (kind) {
+    case ShmKind::kSum:
+      return "an all-reduce";
+    case ShmKind::kBroadcast:
+      return "a broadcast";
+    case ShmKind::kGather:
+      return "a gather";
+    case ShmKind::kBarrier:
+      return "a barrier";
+  }
+  return "a collective";
+}
+
+std::string RankName(int rank) { return "rank " + std::to_string(rank); }
+
+// "rank 1", "rank 1 and rank 3", ...
+std::string Listed(const std::vector<int>& ranks) {
+  std::string text;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (i > 0) text += i + 1 == ranks.size() ? " and " : ", ";
+    text += RankName(ranks[i]);
+  }
+  return text;
+}
+
+// The segment, and who uses what of this rank's arena. Buffers may outlive their
+// communicator, so they own it together.
+struct Memory {
+  Memory(std::unique_ptr<ShmSegment> mapped, int of_rank)
+      : segment(std::move(mapped)), rank(of_rank), arena(ShmSegment::kArenaBytes) {}
+
+  const std::unique_ptr<ShmSegment> segment;
+  const int rank;
+  ShmArena arena;
+};
+
+// Bytes of this rank's arena; freed with their last owner.
+using Block = std::shared_ptr<std::byte>;
+
+Block Allocate(const std::shared_ptr<Memory>& memory, uint64_t bytes) {
+  const std::optional<uint64_t> offset = memory->arena.Allocate(bytes);
+  if (!offset) {
+    throw TrainError(ErrorKind::kOutOfMemory, "no room for " + std::to_string(bytes) +
+                                                  " more bytes in the gang's shared memory");
+  }
+  return {memory->segment->arena(memory->rank) + *offset,
+          [memory, offset = *offset](std::byte*) { memory->arena.Free(offset); }};
+}
+
+class ShmCommunicator : public Communicator {
+ public:
+  ShmCommunicator(const CommunicatorOptions& options, ShmMeeting meeting,
+                  std::shared_ptr<RendezvousStore> store)
+      : rank_(options.rank),
+        world_size_(options.world_size),
+        timeout_(options.timeout),
+        store_(std::move(store)),
+        memory_(std::make_shared<Memory>(std::move(meeting.segment), options.rank)),
+        segment_(*memory_->segment),
+        links_(std::move(meeting.links)),
+        worker_([this] { Work(); }),
+        watcher_([this] { Watch(); }) {}
+
+  ~ShmCommunicator() override {
+    // Ends both threads. What has ended stays so for the others, too.
+    segment_.Break({.kind = ShmFault::Kind::kLeft, .rank = Short(rank_)});
+    for (const ShmMeeting::Link& link : links_) shutdown(link.socket.get(), SHUT_RDWR);
+  }
+
+  int rank() const override { return rank_; }
+  int world_size() const override { return world_size_; }
+  const char* transport() const override { return "shm"; }
+
+  std::unique_ptr<Pending> AllReduceSum(at::Tensor& tensor) override {
+    const auto bytes = static_cast<uint64_t>(tensor.nbytes());
+    std::byte* const data = BytesOf(tensor);
+    ShmPost post{.kind = ShmKind::kSum, .type = TypeOf(tensor), .size = tensor.numel()};
+    Block staging = Stage(data, bytes, post);
+    const uint64_t n = Post(post, nullptr);
+    return std::make_unique<Sum>(*this, n, tensor, std::move(staging));
+  }
+
+  at::Tensor AllGather(const at::Tensor& tensor) override {
+    std::vector<int64_t> shape = tensor.sizes().vec();
+    shape.insert(shape.begin(), world_size_);
+    at::Tensor all = at::empty(shape, tensor.options());  // [world_size, ...]
+    const at::Tensor mine = tensor.contiguous();
+    ShmPost post{.kind = ShmKind::kGather, .size = static_cast<int64_t>(mine.nbytes())};
+    const Block staging = Stage(BytesOf(mine), mine.nbytes(), post);
+    Await(ShmKind::kGather, Post(post, BytesOf(all)));
+    return all;
+  }
+
+  void Broadcast(at::Tensor& tensor, int root) override {
+    std::byte* const data = BytesOf(tensor);
+    ShmPost post{
+        .kind = ShmKind::kBroadcast, .root = root, .size = static_cast<int64_t>(tensor.nbytes())};
+    Block staging;
+    if (rank_ == root) staging = Stage(data, tensor.nbytes(), post);
+    Await(ShmKind::kBroadcast, Post(post, data));
+  }
+
+  void Barrier() override { Await(ShmKind::kBarrier, Post({.kind = ShmKind::kBarrier}, nullptr)); }
+
+  at::Tensor AllocateBuffer(int64_t elements, at::ScalarType type) override {
+    const auto bytes = static_cast<uint64_t>(elements) * c10::elementSize(type);
+    const Block block = Allocate(memory_, bytes);
+    std::memset(block.get(), 0, bytes);
+    return at::from_blob(
+        block.get(), {elements}, [block](void*) {}, at::dtype(type));
+  }
+
+  void Abort() noexcept override {
+    segment_.Break({.kind = ShmFault::Kind::kAborted, .rank = Short(rank_)});
+  }
+
+ private:
+  // What the worker thread needs to know of a collective beside the posts.
+  struct Task {
+    std::byte* destination = nullptr;  // of a broadcast or a gather
+  };
+
+  class Sum : public Pending {
+   public:
+    Sum(ShmCommunicator& owner, uint64_t n, at::Tensor tensor, Block staging)
+        : owner_(owner), n_(n), tensor_(std::move(tensor)), staging_(std::move(staging)) {}
+    // The others may still read what nobody waits for, so it is not used again.
+    ~Sum() override {
+      if (!ended_) owner_.abandoned_.emplace_back(std::move(tensor_), std::move(staging_));
+    }
+    void Wait() override {
+      if (ended_) return;
+      owner_.Await(ShmKind::kSum, n_);
+      if (staging_) std::memcpy(tensor_.data_ptr(), staging_.get(), tensor_.nbytes());
+      ended_ = true;
+    }
+
+   private:
+    ShmCommunicator& owner_;
+    const uint64_t n_;
+    at::Tensor tensor_;
+    Block staging_;  // none if the tensor lies in the segment
+    bool ended_ = false;
+  };
+
+  static int16_t Short(int rank) { return static_cast<int16_t>(rank); }
+
+  // Tells the others where the data lie; copies them into the segment first,
+  // unless they are there. Returns the copy.
+  Block Stage(const std::byte* data, uint64_t bytes, ShmPost& post) {
+    if (bytes == 0) return nullptr;
+    if (const std::optional<uint64_t> offset = segment_.OffsetIn(rank_, data, bytes)) {
+      post.offset = *offset;
+      return nullptr;
+    }
+    Block block = Allocate(memory_, bytes);
+    std::memcpy(block.get(), data, bytes);
+    post.offset = *segment_.OffsetIn(rank_, block.get(), bytes);
+    return block;
+  }
+
+  // Starts this rank's next collective; returns its number.
+  uint64_t Post(const ShmPost& post, std::byte* destination) {
+    const uint64_t n = ++last_;
+    if (segment_.fault().kind != ShmFault::Kind::kNone) FailOfFault(post.kind, n);
+    if (n > ShmRank::kPosts) Await(post.kind, n - ShmRank::kPosts);
+    ShmRank& mine = segment_.rank(rank_);
+    mine.post(n) = post;
+    tasks_[n % ShmRank::kPosts] = {.destination = destination};
+    mine.posted.Advance();
+    return n;
+  }
+
+  // Returns when every rank has done its part of collective n.
+  void Await(ShmKind kind, uint64_t n) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout_;
+    for (int rank = 0; rank < world_size_; ++rank) {
+      switch (segment_.rank(rank).done.WaitFor(n, deadline)) {
+        case ShmCounter::Outcome::kReached:
+          break;
+        case ShmCounter::Outcome::kBroken:
+          FailOfFault(kind, n);
+        case ShmCounter::Outcome::kTimedOut:
+          FailUnlessDone(kind, n);
+      }
+    }
+  }
+
+  // --- The worker thread -------------------------------------------------------
+
+  void Work() {
+    for (uint64_t n = 1;; ++n) {
+      for (int rank = 0; rank < world_size_; ++rank) {
+        // No deadline: ranks may compute for long. Who waits for a result has one.
+        if (segment_.rank(rank).posted.WaitFor(n, ShmCounter::kNever) !=
+            ShmCounter::Outcome::kReached) {
+          return;
+        }
+      }
+      for (int rank = 0; rank < world_size_; ++rank) {
+        if (segment_.rank(rank).post(n).Matches(segment_.rank(rank_).post(n))) continue;
+        segment_.Break(
+            {.kind = ShmFault::Kind::kMismatch, .rank = Short(rank), .by = Short(rank_)});
+        return;
+      }
+      DoPart(n);
+      segment_.rank(rank_).done.Advance();
+    }
+  }
+
+  void DoPart(uint64_t n) {
+    const ShmPost& mine = segment_.rank(rank_).post(n);
+    const auto bytes = static_cast<size_t>(mine.size);
+    std::byte* const destination = tasks_[n % ShmRank::kPosts].destination;
+    switch (mine.kind) {
+      case ShmKind::kSum: {
+        std::vector<std::byte*> parts;
+        for (int rank = 0; rank < world_size_; ++rank) parts.push_back(DataOf(rank, n));
+        SumIntoAll(parts, mine.type, ShareOf(mine.size, rank_, world_size_));
+        break;
+      }
+      case ShmKind::kBroadcast:
+        if (rank_ != mine.root && bytes > 0) std::memcpy(destination, DataOf(mine.root, n), bytes);
+        break;
+      case ShmKind::kGather:
+        for (int rank = 0; rank < world_size_ && bytes > 0; ++rank) {
+          std::memcpy(destination + static_cast<size_t>(rank) * bytes, DataOf(rank, n), bytes);
+        }
+        break;
+      case ShmKind::kBarrier:
+        break;
+    }
+  }
+
+  std::byte* DataOf(int rank, uint64_t n) {
+    return segment_.arena(rank) + segment_.rank(rank).post(n).offset;
+  }
+
+  // --- The watching thread -----------------------------------------------------
+
+  // Nobody ever writes to a link, so the first event is an end: of a peer, or of
+  // this communicator. Rank 0 sees all others and tells them through the segment.
+  void Watch() {
+    std::vector<pollfd> sockets;
+    for (const ShmMeeting::Link& link : links_) {
+      sockets.push_back({.fd = link.socket.get(), .events = POLLIN, .revents = 0});
+    }
+    while (poll(sockets.data(), sockets.size(), /*timeout=*/-1) < 0) {
+      if (errno != EINTR) break;
+    }
+    for (size_t i = 0; i < sockets.size(); ++i) {
+      if (sockets[i].revents == 0) continue;
+      segment_.Break({.kind = ShmFault::Kind::kEnded, .rank = Short(links_[i].rank)});
+    }
+  }
+
+  // --- Failures ------------------------------------------------------------------
+
+  [[noreturn]] void Fail(ErrorKind error, ShmKind kind, uint64_t n, const std::string& why) {
+    throw TrainError(error, RankName(rank_) + " of " + std::to_string(world_size_) + ": " +
+                                KindName(kind) + " (collective " + std::to_string(n) +
+                                ") failed: " + why);
+  }
+
+  [[noreturn]] void FailOfFault(ShmKind kind, uint64_t n) {
+    const ShmFault fault = segment_.fault();
+    const std::string rank = RankName(fault.rank);
+    switch (fault.kind) {
+      case ShmFault::Kind::kNone:
+        break;
+      case ShmFault::Kind::kEnded:
+        Fail(ErrorKind::kPeerLost, kind, n, "the process of " + rank + " has ended");
+      case ShmFault::Kind::kLeft:
+        Fail(ErrorKind::kPeerLost, kind, n, rank + " has left the gang");
+      case ShmFault::Kind::kAborted:
+        Fail(ErrorKind::kPeerLost, kind, n, "aborted by " + rank);
+      case ShmFault::Kind::kStalled:
+        Fail(ErrorKind::kPeerLost, kind, n, RankName(fault.by) + " gave up waiting for " + rank);
+      case ShmFault::Kind::kMismatch:
+        Fail(ErrorKind::kInternal, kind, n,
+             rank + " and " + RankName(fault.by) +
+                 " called different collectives, or with different tensors");
+    }
+    Fail(ErrorKind::kPeerLost, kind, n, "the gang is broken");
+  }
+
+  // After a timeout. Returns if the laggards have come in that very moment.
+  void FailUnlessDone(ShmKind kind, uint64_t n) {
+    std::vector<int> absent;
+    std::vector<int> undone;
+    for (int rank = 0; rank < world_size_; ++rank) {
+      if (!segment_.rank(rank).posted.Reached(n)) {
+        absent.push_back(rank);
+      } else if (!segment_.rank(rank).done.Reached(n)) {
+        undone.push_back(rank);
+      }
+    }
+    // Nobody can finish before all have come, so who is absent is to blame first.
+    const std::vector<int>& lagging = absent.empty() ? undone : absent;
+    if (lagging.empty()) return;
+    segment_.Break(
+        {.kind = ShmFault::Kind::kStalled, .rank = Short(lagging.front()), .by = Short(rank_)});
+    Fail(ErrorKind::kPeerLost, kind, n,
+         "waited " + std::to_string(timeout_.count()) + " ms for " + Listed(lagging) +
+             (absent.empty() ? " to finish" : " to come"));
+  }
+
+  const int rank_;
+  const int world_size_;
+  const std::chrono::milliseconds timeout_;
+  const std::shared_ptr<RendezvousStore> store_;
+  const std::shared_ptr<Memory> memory_;
+  ShmSegment& segment_;
+  const std::vector<ShmMeeting::Link> links_;
+  uint64_t last_ = 0;  // the newest collective of this rank's
+  // By number, as the posts; published by `posted`, free again when all have done it.
+  std::array<Task, ShmRank::kPosts> tasks_;
+  std::vector<std::pair<at::Tensor, Block>> abandoned_;
+  std::jthread worker_;   // sums
+  std::jthread watcher_;  // waits for a peer's end
+};
+
+}  // namespace
+
+std::shared_ptr<Communicator> MakeShmCommunicator(const CommunicatorOptions& options,
+                                                  ShmMeeting meeting,
+                                                  std::shared_ptr<RendezvousStore> store) {
+  return std::make_shared<ShmCommunicator>(options, std::move(meeting), std::move(store));
+}
+
+}  // namespace mead::train
