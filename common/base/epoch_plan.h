@@ -33,6 +33,7 @@ class EpochPlan {
   explicit EpochPlan(const EpochPlanOptions& options);
 
   uint64_t steps() const;
+  uint32_t world_size() const { return options_.world_size; }
 
   // Samples of a step over all ranks.
   uint64_t BatchSize(uint64_t step) const;

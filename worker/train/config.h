@@ -65,6 +65,9 @@ struct TrainOptions {
   // that the result is the same for every number of ranks that divides it; a power
   // of two up to 64, on a CPU. 0: one piece per rank.
   int virtual_ranks = 0;
+  // Bytes that large tensors on a CPU may take; beyond them batches are divided
+  // (see FitMemory). 0: what the machine gives.
+  int64_t memory_limit_bytes = 0;
   // Bytes of gradients per all-reduce; small enough to start during backward.
   int64_t bucket_bytes = int64_t{8} << 20;
 };

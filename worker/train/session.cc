@@ -1,76 +1,27 @@
 #include "worker/train/session.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
-#ifdef MEAD_HAVE_CUDA
-#include <c10/cuda/CUDAFunctions.h>
-#endif
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <optional>
 #include <utility>
 
-#include "worker/train/comm/reducer.h"
-#include "worker/train/input/input_stage.h"
+#include "worker/train/device.h"
+#include "worker/train/graph/step_graph.h"
 #include "worker/train/memory/cpu_pool.h"
-#include "worker/train/model/resnet.h"
-#include "worker/train/optim/optimizer.h"
 #include "worker/train/optim/schedule.h"
 #include "worker/train/state/checkpoint.h"
 #include "worker/train/state/weights.h"
+#include "worker/train/step.h"
 
 namespace mead::train {
 namespace {
 
-// Runs convolutions and matrix products in bfloat16 while it lives. No gradient
-// scaling: bfloat16 has float32's range.
-class AutocastScope {
- public:
-  AutocastScope(at::DeviceType device, bool enabled) : device_(device), enabled_(enabled) {
-    if (!enabled_) return;
-    at::autocast::set_autocast_dtype(device_, at::kBFloat16);
-    at::autocast::set_autocast_enabled(device_, true);
-    at::autocast::increment_nesting();
-  }
-  ~AutocastScope() {
-    if (!enabled_) return;
-    // The cache holds bfloat16 copies of weights that the next step changes.
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(device_, false);
-  }
-  AutocastScope(const AutocastScope&) = delete;
-  AutocastScope& operator=(const AutocastScope&) = delete;
-
- private:
-  at::DeviceType device_;
-  bool enabled_;
-};
-
-at::Device ParseDevice(const std::string& text) {
-  const bool known = text == "cpu" || text == "cuda" || text.starts_with("cuda:");
-  if (!known) {
-    throw TrainError(ErrorKind::kUserError, "device '" + text + "' is not 'cpu' or 'cuda:N'");
-  }
-  const at::Device device = Translated("choosing the device", [&] { return at::Device(text); });
-#ifdef MEAD_HAVE_CUDA
-  const int gpus = device.is_cuda() ? c10::cuda::device_count() : 0;
-#else
-  const int gpus = 0;
-#endif
-  if (device.is_cuda() && std::max<int>(device.index(), 0) >= gpus) {
-    throw TrainError(ErrorKind::kUserError, "device '" + text +
-                                                "' was asked for and this machine "
-                                                "has " +
-                                                std::to_string(gpus) + " usable GPUs");
-  }
-  return device;
-}
-
 TrainOptions Validated(const TrainOptions& options) {
   Validate(options);
-  InstallCpuPool();
+  InstallCpuPool(options.memory_limit_bytes);
   // Before the first tensor: threads that LibTorch starts inherit both.
   at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
@@ -79,19 +30,46 @@ TrainOptions Validated(const TrainOptions& options) {
   return options;
 }
 
+at::ScalarType ComputeType(const TrainOptions& options) {
+  return options.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
+}
+
+// The most pictures that one rank gets of a batch.
+int64_t LargestSlice(const TrainOptions& options, int world_size) {
+  if (options.virtual_ranks == 0) return (options.batch_size + world_size - 1) / world_size;
+  const int64_t piece = (options.batch_size + options.virtual_ranks - 1) / options.virtual_ranks;
+  return piece * (options.virtual_ranks / world_size);
+}
+
 }  // namespace
 
 struct TrainingSession::Impl {
   Impl(const TrainOptions& given, std::shared_ptr<Communicator> gang)
       : options(Validated(given)),
         device(ParseDevice(options.device)),
+        stream(device),
         communicator(std::move(gang)),
-        input(device, options.precision == Precision::kBf16),
+        largest_slice(LargestSlice(options, communicator->world_size())),
+        micro_batch(options.micro_batch),
+        input(device, ComputeType(options), largest_slice, options.image_size),
         model({.model = options.model,
                .num_classes = options.num_classes,
                .seed = options.seed,
-               .device = device}),
-        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true)) {
+               .device = device,
+               .compute = ComputeType(options)}),
+        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true)),
+        average(options.ema_decay > 0
+                    ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)
+                    : nullptr),
+        step(options, model, optimizer, average.get(), *communicator),
+        // Ranks of a gang wait for one another from the host, which a graph cannot hold.
+        graph(device.is_cuda() && communicator->world_size() == 1) {
+    if (options.virtual_ranks % communicator->world_size() != 0) {
+      throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
+                                                  " virtual ranks cannot be dealt to " +
+                                                  std::to_string(communicator->world_size()) +
+                                                  " ranks alike");
+    }
     StartEpoch(1);
   }
 
@@ -99,19 +77,14 @@ struct TrainingSession::Impl {
     const PhaseSpan next = PhaseOfEpoch(options, epoch);
     if (phase && phase->index == next.index) return;
     phase = next;
-    std::vector<at::Tensor> learning;
-    for (const NamedTensor& parameter : model.parameters()) {
-      const bool learns = !next.phase.freeze_body || ResNet::IsHead(parameter.name);
-      at::Tensor tensor = parameter.tensor;
-      tensor.set_requires_grad(learns);
-      if (learns) learning.push_back(tensor);
+    std::vector<size_t> learning;
+    for (size_t i = 0; i < model.parameters().size(); ++i) {
+      if (!next.phase.freeze_body || ResNet::IsHead(model.parameters()[i].name)) {
+        learning.push_back(i);
+      }
     }
-    optimizer.ClearGradients();
-    // Frozen layers have no hooks, so the buckets depend on the phase.
-    reducer.reset();
-    if (communicator->world_size() > 1) {
-      reducer = std::make_unique<Reducer>(learning, options.bucket_bytes, *communicator);
-    }
+    graph.Reset();
+    step.SetLearning(learning);
   }
 
   std::vector<NamedTensor> Parameters(bool head) const {
@@ -129,25 +102,30 @@ struct TrainingSession::Impl {
     return tensors;
   }
 
-  TrainState State() const { return {.model = ModelTensors(), .optimizer = optimizer.state()}; }
+  TrainState State() const {
+    TrainState state{.model = ModelTensors(), .optimizer = optimizer.state()};
+    if (average) {
+      state.optimizer.insert(state.optimizer.end(), average->state().begin(),
+                             average->state().end());
+    }
+    return state;
+  }
+
+  // After the parameters have been written to.
+  void WeightsChanged() {
+    model.RefreshWorking();
+    if (average) average->Restart();
+  }
 
   double PeakShare() const {
     return LearningRateFactor(options.schedule, global_step - phase->first_step, phase->steps);
   }
 
-  at::Tensor Logits(const uint8_t* pixels, int n, NormStatistics statistics) {
-    const at::Tensor images = input.Load(pixels, n, options.image_size);
-    const AutocastScope autocast(device.type(), options.precision == Precision::kBf16);
-    return model.Forward(images, statistics).to(at::kFloat);  // [n, classes]
+  double HeadRate(double peak_share) const {
+    return options.optimizer.lr * peak_share * phase->phase.head_lr_scale;
   }
 
-  // The sum of the batch's losses; labels: [n], int64.
-  static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
-    return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Sum,
-                                  /*ignore_index=*/-100, smoothing);
-  }
-
-  at::Tensor Labels(const int32_t* labels, int n) const {
+  void CheckLabels(const int32_t* labels, int n) const {
     for (int i = 0; i < n; ++i) {
       if (labels[i] < 0 || labels[i] >= options.num_classes) {
         throw TrainError(ErrorKind::kInternal, "label " + std::to_string(labels[i]) + " at place " +
@@ -156,59 +134,104 @@ struct TrainingSession::Impl {
                                                    std::to_string(options.num_classes) + ")");
       }
     }
-    return at::from_blob(const_cast<int32_t*>(labels), {n}, at::dtype(at::kInt))
-        .to(device, at::kLong, /*non_blocking=*/false, /*copy=*/true);
   }
 
-  StepResult TrainStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n) {
+  DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int n) {
+    CheckLabels(labels, n);
+    return input.Load(pixels, labels, n);
+  }
+
+  std::vector<Piece> PiecesOf(int n, int64_t global_n) const {
+    if (options.virtual_ranks == 0) return SplitEvenly(n, micro_batch);
+    const std::vector<Piece> pieces = SplitVirtually(
+        global_n, options.virtual_ranks, communicator->rank(), communicator->world_size());
+    const int64_t sum = pieces.back().begin + pieces.back().count;
+    if (sum != n) {
+      throw TrainError(ErrorKind::kInternal, "this rank's virtual ranks have " +
+                                                 std::to_string(sum) + " pictures of the batch, " +
+                                                 std::to_string(n) + " came");
+    }
+    return pieces;
+  }
+
+  int FitMemory() {
+    // Pieces of virtual ranks are given: they fit, or the trial cannot run here.
+    const bool given = options.virtual_ranks > 0;
+    int64_t piece = given ? LargestSlice(options, options.virtual_ranks)
+                    : options.micro_batch > 0
+                        ? std::min<int64_t>(options.micro_batch, largest_slice)
+                        : largest_slice;
+    for (;; piece = (piece + 1) / 2) {
+      try {
+        Translated("trying a step", [&] { step.TryPass(piece); });
+        break;
+      } catch (const TrainError& error) {
+        if (error.kind() != ErrorKind::kOutOfMemory || piece == 1 || given) throw;
+      }
+    }
+    micro_batch = piece < largest_slice && !given ? static_cast<int>(piece) : 0;
+    return micro_batch;
+  }
+
+  void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n) {
+    constexpr size_t kMostAhead = 2;
     if (n < 0 || global_n < std::max(n, 1)) {
       throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
                                                  " pictures of a global batch of " +
                                                  std::to_string(global_n));
     }
+    const std::vector<Piece> pieces = PiecesOf(n, global_n);
+    while (under_way.size() >= kMostAhead) TakeOldest();
     const double peak_share = PeakShare();
-    optimizer.ClearGradients();
-    at::Tensor figures = at::zeros({Reducer::kFigures}, at::TensorOptions(device));
-    if (n > 0) {
-      const at::Tensor truth = Labels(labels, n);
-      const at::Tensor logits = Logits(
-          pixels, n, options.freeze_batch_norm ? NormStatistics::kRunning : NormStatistics::kBatch);
-      const at::Tensor loss = LossSum(logits, truth, options.label_smoothing);
-      {
-        at::NoGradGuard no_grad;
-        figures[0].copy_(loss);
-        figures[1].copy_(logits.argmax(1).eq(truth).sum());
-      }
-      if (reducer) reducer->Start(figures);
-      torch::autograd::backward({loss / static_cast<double>(global_n)}, {});
-    } else if (reducer) {
-      reducer->Start(figures);
-    }
-    if (reducer) figures = reducer->Finish();
+    const double head_rate = HeadRate(peak_share);
+    optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
+    const DeviceBatch batch = Load(pixels, labels, n);
+    auto run = [&] { return step.Run(batch, pieces, global_n); };
+    // Only whole batches come again and again.
+    const at::Tensor figures = n == largest_slice ? graph.Run(global_n, run) : run();
     communicator->Drain();
-    const at::Tensor on_host = figures.to(at::kCPU);
-    const auto* values = on_host.const_data_ptr<float>();
-    StepResult result{.loss = values[0] / static_cast<double>(global_n),
-                      .correct = std::llround(values[1]),
-                      .samples = global_n,
-                      .learning_rate = HeadRate(peak_share)};
-    // The loss is the gang's, so every rank stops here together, before the update.
-    if (!std::isfinite(result.loss)) {
-      throw TrainError(ErrorKind::kDiverged, "the loss is " + std::to_string(result.loss) +
-                                                 " at step " + std::to_string(global_step) +
-                                                 " with learning rate " +
-                                                 std::to_string(result.learning_rate) +
-                                                 "; a smaller learning rate may help");
-    }
-    optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale,
-                       result.learning_rate);
-    optimizer.Step();
+    under_way.push_back({.figures = HostCopy(figures),
+                         .step = global_step,
+                         .samples = global_n,
+                         .learning_rate = head_rate});
     ++global_step;
-    return result;
   }
 
-  double HeadRate(double peak_share) const {
-    return options.optimizer.lr * peak_share * phase->phase.head_lr_scale;
+  void TakeOldest() {
+    const UnderWay oldest = std::move(under_way.front());
+    under_way.pop_front();
+    const at::Tensor& figures = oldest.figures.Wait();
+    const auto* values = figures.const_data_ptr<float>();
+    const StepResult result{
+        .loss = values[StepFigures::kLoss] / static_cast<double>(oldest.samples),
+        .correct = std::llround(values[StepFigures::kCorrect]),
+        .samples = oldest.samples,
+        .learning_rate = oldest.learning_rate};
+    if (values[figures.numel() - 1] != 0) {
+      under_way.clear();
+      global_step = oldest.step;  // those after it have changed nothing
+      throw TrainError(ErrorKind::kDiverged, Divergence(result, values));
+    }
+    finished.push_back(result);
+  }
+
+  std::string Divergence(const StepResult& result, const float* values) const {
+    std::string ranks;
+    for (int rank = 0; rank < communicator->world_size(); ++rank) {
+      if (values[StepFigures::kBadRanks + rank] == 0) continue;
+      ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
+    }
+    const std::string what =
+        ranks.empty()
+            ? "the gradient is not finite (the loss is " + std::to_string(result.loss) + ")"
+            : "the loss is " + std::to_string(result.loss) + " (rank " + ranks + ")";
+    return what + " at step " + std::to_string(global_step) + " with learning rate " +
+           std::to_string(result.learning_rate) + "; a smaller learning rate may help";
+  }
+
+  std::vector<StepResult> FinishedSteps(bool wait) {
+    while (!under_way.empty() && (wait || under_way.front().figures.Ready())) TakeOldest();
+    return std::exchange(finished, {});
   }
 
   // One message for many small tensors.
@@ -229,78 +252,147 @@ struct TrainingSession::Impl {
     }
   }
 
-  TrainOptions options;
-  at::Device device;
-  std::shared_ptr<Communicator> communicator;
+  void StartEvaluation() {
+    BroadcastAll(model.buffers());
+    if (!average || averaged) return;
+    averaged.emplace(*average);
+    model.RefreshWorking();
+  }
+
+  void EndEvaluation() {
+    if (!averaged) return;
+    averaged.reset();
+    model.RefreshWorking();
+  }
+
+  // A step that has begun and whose figures have not been looked at.
+  struct UnderWay {
+    HostCopy figures;
+    int64_t step;
+    int64_t samples;
+    double learning_rate;
+  };
+
+  const TrainOptions options;
+  const at::Device device;
+  const ComputeStream stream;
+  const std::shared_ptr<Communicator> communicator;
+  const int64_t largest_slice;
+  int micro_batch;  // pictures per piece; 0: whole batches
   InputStage input;
   ResNet model;
   Optimizer optimizer;
-  std::unique_ptr<Reducer> reducer;  // none in a gang of one
+  std::unique_ptr<WeightAverage> average;  // or none
+  std::optional<WeightAverage::Scope> averaged;
+  TrainingStep step;
+  StepGraph graph;
   std::optional<PhaseSpan> phase;
-  int64_t global_step = 0;
+  int64_t global_step = 0;  // of the next step to begin
+  std::deque<UnderWay> under_way;
+  std::vector<StepResult> finished;
 };
+
+// Runs f on the session's stream; LibTorch's errors come out as TrainError.
+template <typename F>
+auto TrainingSession::OnStream(const char* doing, F&& f) {
+  return Translated(doing, [&] {
+    const ComputeStream::Scope scope(impl_->stream);
+    return f();
+  });
+}
 
 TrainingSession::TrainingSession(const TrainOptions& options,
                                  std::shared_ptr<Communicator> communicator) {
-  Translated("building the model", [&] {
-    impl_ = std::make_unique<Impl>(options, std::move(communicator));
+  Translated("building the model",
+             [&] { impl_ = std::make_unique<Impl>(options, std::move(communicator)); });
+  OnStream("sharing the first weights", [&] {
     // The same seed gives the same weights already; this also holds when ranks
     // run on different kinds of machines.
     impl_->BroadcastAll(impl_->model.parameters());
+    impl_->WeightsChanged();
   });
 }
 
 TrainingSession::~TrainingSession() = default;
 
 WeightsReport TrainingSession::LoadWeights(const std::string& path) {
-  return Translated("loading weights", [&] {
+  return OnStream("loading weights", [&] {
     const SafetensorsFile file = SafetensorsFile::Open(path);
     WeightsReport report = CopyFromFile(file, impl_->ModelTensors(), {kOptimizerPrefix});
     if (report.loaded.empty()) {
       throw TrainError(ErrorKind::kUserError,
                        path + ": no tensor fits " + impl_->options.model + ": " + report.Summary());
     }
+    impl_->WeightsChanged();
     return report;
   });
 }
 
 ResumePoint TrainingSession::Resume(const std::string& path) {
-  return Translated("resuming", [&] {
+  return OnStream("resuming", [&] {
     const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->State());
+    impl_->model.RefreshWorking();
     impl_->global_step = point.global_step;
     impl_->StartEpoch(point.epoch + 1);
     return point;
   });
 }
 
+int TrainingSession::FitMemory() {
+  return OnStream("trying a step", [&] { return impl_->FitMemory(); });
+}
+
 void TrainingSession::StartEpoch(int epoch) {
-  Translated("starting an epoch", [&] { impl_->StartEpoch(epoch); });
+  OnStream("starting an epoch", [&] { impl_->StartEpoch(epoch); });
+}
+
+void TrainingSession::StartStep(const uint8_t* pixels, const int32_t* labels, int n,
+                                int64_t global_n) {
+  OnStream("in the training step", [&] { impl_->StartStep(pixels, labels, n, global_n); });
+}
+
+std::vector<StepResult> TrainingSession::FinishedSteps(bool wait) {
+  return OnStream("in the training step", [&] { return impl_->FinishedSteps(wait); });
 }
 
 StepResult TrainingSession::TrainStep(const uint8_t* pixels, const int32_t* labels, int n,
                                       int64_t global_n) {
-  return Translated("in the training step",
-                    [&] { return impl_->TrainStep(pixels, labels, n, global_n); });
+  StartStep(pixels, labels, n, global_n);
+  return FinishedSteps(/*wait=*/true).back();
 }
 
 void TrainingSession::StartEvaluation() {
-  Translated("sharing batch-norm statistics", [&] { impl_->BroadcastAll(impl_->model.buffers()); });
+  OnStream("starting an evaluation", [&] { impl_->StartEvaluation(); });
+}
+
+void TrainingSession::EndEvaluation() {
+  OnStream("ending an evaluation", [&] { impl_->EndEvaluation(); });
 }
 
 EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* labels, int n) {
   if (n == 0) return {};
-  return Translated("in evaluation", [&] {
-    at::NoGradGuard no_grad;
-    const at::Tensor logits = impl_->Logits(pixels, n, NormStatistics::kRunning);
-    const at::Tensor loss = Impl::LossSum(logits, impl_->Labels(labels, n), /*smoothing=*/0);
-    const at::Tensor predicted = logits.argmax(1).to(at::kCPU, at::kInt);
-    const auto* ids = predicted.const_data_ptr<int32_t>();
-    return EvalResult{.predicted = {ids, ids + n}, .loss_sum = loss.item<double>()};
+  return OnStream("in evaluation", [&] {
+    EvalResult result;
+    // A validation batch may be larger than this rank's share of a training batch.
+    const int64_t side = impl_->options.image_size;
+    for (int64_t begin = 0; begin < n; begin += impl_->largest_slice) {
+      const auto count = static_cast<int>(std::min<int64_t>(impl_->largest_slice, n - begin));
+      const DeviceBatch batch =
+          impl_->Load(pixels + begin * side * side * 3, labels + begin, count);
+      const at::Tensor logits = impl_->step.Predict(batch);
+      const at::Tensor loss = TrainingStep::LossSum(logits, batch.labels, /*smoothing=*/0);
+      const at::Tensor predicted = logits.argmax(1).to(at::kCPU, at::kInt);
+      const auto* ids = predicted.const_data_ptr<int32_t>();
+      result.predicted.insert(result.predicted.end(), ids, ids + count);
+      result.loss_sum += loss.item<double>();
+    }
+    return result;
   });
 }
 
 void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
-  Translated("saving a checkpoint", [&] {
+  OnStream("saving a checkpoint", [&] {
+    impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
                     {.epoch = epoch, .global_step = impl_->global_step});
   });

@@ -1,9 +1,10 @@
 // The training step of one rank: a ResNet, its optimizer and schedule, and the
 // gang's collectives, behind an interface without LibTorch.
 //
-// A trainer does: construct, LoadWeights or Resume, then per epoch StartEpoch,
-// TrainStep for each step of the plan, StartEvaluation, EvalStep, SaveCheckpoint
-// on rank 0. All ranks make the same calls; an empty slice is a call with n = 0.
+// A trainer does: construct, LoadWeights or Resume, FitMemory, then per epoch
+// StartEpoch, StartStep for each step of the plan with FinishedSteps now and then,
+// StartEvaluation, EvalStep, SaveCheckpoint on rank 0. All ranks make the same
+// calls; an empty slice is a call with n = 0.
 #pragma once
 
 #include <cstdint>
@@ -53,18 +54,36 @@ class TrainingSession {
   // epoch: from 1. Takes up the phase that the epoch belongs to.
   void StartEpoch(int epoch);
 
-  // One optimizer step. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size;
-  // labels: [n]; n may be 0 (then both may be null). global_n: of all ranks, > 0.
+  // Makes sure that a step fits into memory, by trying: where it does not, batches
+  // are computed in pieces and their gradients added up. Batch-norm then normalises
+  // over a piece. Returns the largest piece, or 0 if whole batches fit.
+  // Errors: kOutOfMemory (not even one picture fits).
+  int FitMemory();
+
+  // Begins one optimizer step; on a GPU it returns before that has run, at most two
+  // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size; labels: [n];
+  // both are free again on return. n may be 0 (then both may be null). global_n: of
+  // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h).
+  void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n);
+
+  // The steps that have ended since the last call, in order. wait: all that have begun.
+  // Errors: kDiverged, naming the ranks whose loss it was. No weight has moved since
+  //   the step before, on any rank.
+  std::vector<StepResult> FinishedSteps(bool wait);
+
+  // A step from its beginning to its end.
   StepResult TrainStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n);
 
   // Gives every rank rank 0's batch-norm statistics, so that evaluation does not
-  // depend on which rank sees a picture.
+  // depend on which rank sees a picture. With an average of the weights, evaluation
+  // is of that, until EndEvaluation.
   void StartEvaluation();
+  void EndEvaluation();
 
   // Shapes as TrainStep; label smoothing does not apply. No collective inside.
   EvalResult EvalStep(const uint8_t* pixels, const int32_t* labels, int n);
 
-  // Writes model, optimizer, epoch, step and seed to one file: aside, synced,
+  // Writes model, optimizer, average, epoch, step and seed to one file: aside, synced,
   // renamed. epoch: the finished one. Any rank may; rank 0's batch-norm counts.
   // Errors: kInternal (disk), naming the path.
   void SaveCheckpoint(const std::string& path, int epoch);
@@ -76,6 +95,9 @@ class TrainingSession {
 
  private:
   struct Impl;
+  template <typename F>
+  auto OnStream(const char* doing, F&& f);
+
   std::unique_ptr<Impl> impl_;
 };
 

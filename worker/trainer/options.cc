@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/trainer/available_memory.h"
 
 namespace mead::trainer {
 namespace {
@@ -47,6 +48,11 @@ int64_t BatchSizeOf(const v1::TrainConfig& config) {
   return config.has_batch_size() ? config.batch_size() : 64;
 }
 
+int VirtualRanksOf(const v1::TrainConfig& config) {
+  if (!config.deterministic()) return 0;
+  return config.has_virtual_ranks() ? config.virtual_ranks() : 4;
+}
+
 uint64_t SeedOf(const v1::TrainConfig& config) { return config.has_seed() ? config.seed() : 1; }
 
 train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
@@ -81,9 +87,8 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
   out.freeze_batch_norm = config.freeze_batch_norm();
   out.micro_batch = config.micro_batch();
-  if (config.deterministic()) {
-    out.virtual_ranks = config.has_virtual_ranks() ? config.virtual_ranks() : 4;
-  }
+  out.virtual_ranks = VirtualRanksOf(config);
+  if (!gpu) out.memory_limit_bytes = AvailableMemoryBytes() / 10 * 9;
   out.seed = SeedOf(config);
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());

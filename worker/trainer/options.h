@@ -18,6 +18,8 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
 int EpochsOf(const v1::TrainConfig& config);
 int64_t BatchSizeOf(const v1::TrainConfig& config);
 uint64_t SeedOf(const v1::TrainConfig& config);
+// 0: not deterministic.
+int VirtualRanksOf(const v1::TrainConfig& config);
 
 // Errors: TrainError kUserError.
 data::AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);

@@ -143,6 +143,7 @@ class TrialRun {
     } else if (!prepare_.weights_path().empty()) {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
     }
+    FitMemory();
     Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
                         prepare_.rank(), prepare_.world_size(), options_.model,
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
@@ -150,22 +151,45 @@ class TrialRun {
                         gang ? absl::StrCat(", sums over ", communicator_->transport()) : ""));
   }
 
-  // Evaluation keeps the samples' order; both use every sample exactly once.
+  // Before the first step, so that a batch that does not fit costs no epoch.
+  void FitMemory() {
+    const int piece = session_->FitMemory();
+    if (piece == 0) return;
+    Say(
+        absl::StrFormat("rank %d computes its batches in pieces of %d pictures%s and adds their "
+                        "gradients up; batch-norm normalises over a piece",
+                        prepare_.rank(), piece,
+                        options_.micro_batch > 0 && piece == options_.micro_batch
+                            ? " (micro_batch)"
+                            : ", the most that fits into memory,"));
+  }
+
+  // Evaluation keeps the samples' order; both use every sample exactly once. With
+  // virtual ranks training is planned for those, whatever the number of real ones.
   EpochPlan PlanOf(dataset::Split split, int epoch) const {
+    const bool train = split == dataset::Split::kTrain;
+    const int virtual_ranks = train ? VirtualRanksOf(config_) : 0;
+    const int ranks = virtual_ranks > 0 ? virtual_ranks : prepare_.world_size();
     return EpochPlan({.num_samples = manifest_.Count(split),
                       .seed = SeedOf(config_),
                       .epoch = static_cast<uint64_t>(epoch),
                       .batch_size = static_cast<uint64_t>(BatchSizeOf(config_)),
-                      .world_size = static_cast<uint32_t>(prepare_.world_size()),
-                      .shuffle = split == dataset::Split::kTrain});
+                      .world_size = static_cast<uint32_t>(ranks),
+                      .shuffle = train});
   }
 
   // Sets the loader to work on this rank's slices of the plan.
   void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan) {
     std::vector<std::vector<uint64_t>> steps(plan.steps());
+    // A rank has one part of the plan, or as many virtual ones next to each other.
+    const auto parts =
+        plan.world_size() / static_cast<uint32_t>(std::max(1, prepare_.world_size()));
+    const auto first = static_cast<uint32_t>(prepare_.rank()) * parts;
     for (uint64_t step = 0; step < plan.steps(); ++step) {
-      const auto slice = plan.Slice(step, static_cast<uint32_t>(prepare_.rank()));
-      steps[step].assign(slice.begin(), slice.end());
+      for (uint32_t part = first; part < first + parts; ++part) {
+        const auto slice = plan.Slice(step, part);
+        steps[step].insert(steps[step].end(), slice.begin(), slice.end());
+      }
     }
     OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(steps)));
   }
@@ -177,16 +201,19 @@ class TrialRun {
     window_start_ = start;
     window_samples_ = 0;
     StartLoader(*train_loader_, epoch, plan);
+    uint64_t finished = 0;
     for (uint64_t step = 0; step < plan.steps(); ++step) {
       const data::Batch batch = OrThrow(train_loader_->Next());
-      const train::StepResult result =
-          session_->TrainStep(batch.pixels.data(), batch.labels.data(), batch.size,
-                              static_cast<int64_t>(plan.BatchSize(step)));
-      figures_.loss_sum += result.loss * static_cast<double>(result.samples);
-      figures_.correct += result.correct;
-      figures_.samples += result.samples;
-      figures_.learning_rate = result.learning_rate;
-      ReportProgress("train", epoch, step + 1, plan.steps(), result.samples);
+      session_->StartStep(batch.pixels.data(), batch.labels.data(), batch.size,
+                          static_cast<int64_t>(plan.BatchSize(step)));
+      const bool last = step + 1 == plan.steps();
+      for (const train::StepResult& result : session_->FinishedSteps(/*wait=*/last)) {
+        figures_.loss_sum += result.loss * static_cast<double>(result.samples);
+        figures_.correct += result.correct;
+        figures_.samples += result.samples;
+        figures_.learning_rate = result.learning_rate;
+        ReportProgress("train", epoch, ++finished, plan.steps(), result.samples);
+      }
     }
     figures_.time = RealClock().Now() - start;
   }
@@ -212,6 +239,7 @@ class TrialRun {
       ReportProgress("eval", epoch, step + 1, plan.steps(),
                      static_cast<int64_t>(plan.BatchSize(step)));
     }
+    session_->EndEvaluation();
     std::vector<int64_t> counts = communicator_->SumOverRanks(
         std::vector<int64_t>(mine.counts().begin(), mine.counts().end()));
     std::optional<ConfusionMatrix> sum = ConfusionMatrix::FromCounts(classes, std::move(counts));

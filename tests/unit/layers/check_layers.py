@@ -29,10 +29,11 @@ ALLOWED = {
     "worker/agent": {"common", "common/base", "proto"},
     "worker/data": {"common/dataset", "common", "common/base"},
     # The step knows its rooms; the rooms know nothing of one another.
-    "worker/train": {"worker/train/comm", "worker/train/input", "worker/train/memory",
+    "worker/train": {"worker/train/comm", "worker/train/graph", "worker/train/input", "worker/train/memory",
                      "worker/train/model", "worker/train/ops", "worker/train/optim", "worker/train/state",
                      "common/base"},
     "worker/train/comm": TRAIN_BASE,
+    "worker/train/graph": TRAIN_BASE,
     "worker/train/input": TRAIN_BASE,
     "worker/train/memory": TRAIN_BASE,
     "worker/train/model": TRAIN_BASE | {"worker/train/ops"},

@@ -5,35 +5,41 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace mead::train {
 
-Reducer::Reducer(const std::vector<at::Tensor>& parameters, int64_t bucket_bytes,
+Reducer::Reducer(std::vector<Parameter> parameters, const Options& options,
                  Communicator& communicator)
-    : communicator_(communicator), parameters_(parameters), places_(parameters.size()) {
+    : communicator_(communicator),
+      options_(options),
+      parameters_(std::move(parameters)),
+      places_(parameters_.size()) {
   std::vector<int64_t> sizes;
-  for (const at::Tensor& parameter : parameters) sizes.push_back(parameter.numel());
-  const int64_t elements = std::max<int64_t>(bucket_bytes / 4, 1);
+  for (const Parameter& parameter : parameters_) sizes.push_back(parameter.leaf.numel());
+  const int64_t elements = std::max<int64_t>(options.bucket_bytes / 4, 1);
   plan_ = PlanBuckets(sizes, std::max<int64_t>(elements / 8, 1), elements);
   for (size_t b = 0; b < plan_.size(); ++b) {
+    const int64_t size = plan_[b].size;
     const bool last = b + 1 == plan_.size();
     Live live;
-    live.flat = communicator.AllocateBuffer(plan_[b].size + (last ? kFigures : 0), at::kFloat);
+    live.flat = communicator.AllocateBuffer(size + (last ? options.figures : 0), at::kFloat);
     for (size_t s = 0; s < plan_[b].slots.size(); ++s) {
       const BucketSlot& slot = plan_[b].slots[s];
-      const at::Tensor& parameter = parameters[slot.parameter];
-      live.views.push_back(
-          live.flat.as_strided(parameter.sizes(), parameter.strides(), slot.offset));
-      places_[slot.parameter] = {.bucket = b, .slot = s};
+      const at::Tensor& leaf = parameters_[slot.parameter].leaf;
+      live.views.push_back(live.flat.as_strided(leaf.sizes(), leaf.strides(), slot.offset));
+      places_[slot.parameter].bucket = b;
+      places_[slot.parameter].slot = s;
     }
+    gradients_.push_back(live.flat.narrow(0, 0, size));
     live_.push_back(std::move(live));
   }
-  figures_ = live_.back().flat.narrow(0, plan_.back().size, kFigures);
-  for (size_t i = 0; i < parameters.size(); ++i) {
+  figures_ = live_.back().flat.narrow(0, plan_.back().size, options.figures);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
     using torch::autograd::Variable;
     using List = std::vector<Variable>;
     // The accumulator lives only as long as somebody holds it.
-    auto accumulator = torch::autograd::impl::grad_accumulator(parameters[i]);
+    auto accumulator = torch::autograd::impl::grad_accumulator(parameters_[i].leaf);
     const uintptr_t key =
         accumulator->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
             [this, i](const List& outputs, const List&) {
@@ -48,29 +54,71 @@ Reducer::~Reducer() {
   for (Hook& hook : hooks_) hook.accumulator->del_post_hook(hook.key);
 }
 
-void Reducer::Start(const at::Tensor& figures) {
-  at::NoGradGuard no_grad;
-  figures_.copy_(figures);
-  for (size_t b = 0; b < live_.size(); ++b) live_[b].missing = plan_[b].slots.size();
-  for (Place& place : places_) place.filled = false;
+void Reducer::Start(int passes) {
+  passes_ = passes;
+  pass_ = 0;
   next_to_launch_ = 0;
+  tree_.clear();
+  for (Live& bucket : live_) bucket.pending.reset();
+  for (Place& place : places_) place.filled = false;
+  // A gradient that is there would be added to, in the bucket.
+  for (Parameter& parameter : parameters_) {
+    parameter.leaf.mutable_grad().reset();
+    parameter.owner.mutable_grad().reset();
+  }
+}
+
+void Reducer::StartPass(const at::Tensor& figures) {
+  at::NoGradGuard no_grad;
+  if (pass_ == 0 || options_.fixed_order) {
+    figures_.copy_(figures);
+  } else {
+    figures_.add_(figures);
+  }
+  for (size_t b = 0; b < live_.size(); ++b) live_[b].missing = plan_[b].slots.size();
   failure_ = nullptr;
-  started_ = true;
+  in_pass_ = true;
 }
 
 void Reducer::OnGradient(size_t parameter) {
-  if (!started_ || failure_) return;
-  // An exception must not cross autograd's thread: Finish() throws it.
+  if (!in_pass_ || failure_) return;
+  // An exception must not cross autograd's thread: EndPass() throws it.
   try {
     at::NoGradGuard no_grad;
     Place& place = places_[parameter];
     Live& bucket = live_[place.bucket];
-    bucket.views[place.slot].copy_(parameters_[parameter].grad());
+    at::Tensor& gradient = parameters_[parameter].leaf.mutable_grad();
+    at::Tensor& view = bucket.views[place.slot];
+    if (place.filled) {
+      view.add_(gradient);
+    } else {
+      view.copy_(gradient);
+    }
+    gradient.reset();
     place.filled = true;
     --bucket.missing;
-    LaunchFullBuckets();
+    if (!options_.fixed_order && pass_ + 1 == passes_) LaunchFullBuckets();
   } catch (...) {
     failure_ = std::current_exception();
+  }
+}
+
+void Reducer::EndPass() {
+  in_pass_ = false;
+  if (failure_) std::rethrow_exception(failure_);
+  ++pass_;
+  if (options_.fixed_order) {
+    FillMissing();
+    PushOntoTree();
+    for (Place& place : places_) place.filled = false;
+  }
+}
+
+// Parameters that no gradient has reached have a gradient of zero.
+void Reducer::FillMissing() {
+  at::NoGradGuard no_grad;
+  for (Place& place : places_) {
+    if (!std::exchange(place.filled, true)) live_[place.bucket].views[place.slot].zero_();
   }
 }
 
@@ -82,21 +130,49 @@ void Reducer::LaunchFullBuckets() {
   }
 }
 
+// As a binary counter adds one: equal powers meet, the earlier passes on the left.
+void Reducer::PushOntoTree() {
+  at::NoGradGuard no_grad;
+  Flats carry;
+  for (const Live& bucket : live_) carry.push_back(bucket.flat.clone());
+  for (size_t power = 0;; ++power) {
+    if (power == tree_.size()) tree_.emplace_back();
+    Flats& held = tree_[power];
+    if (held.empty()) {
+      held = std::move(carry);
+      return;
+    }
+    at::_foreach_add_(held, carry);
+    carry = std::exchange(held, {});
+  }
+}
+
+// Goes on as PushOntoTree did within the rank, with whole ranks as leaves.
+void Reducer::SumTreeOverRanks() {
+  const Flats& mine = tree_.back();
+  for (size_t b = 0; b < live_.size(); ++b) {
+    at::Tensor sums = communicator_.AllGather(mine[b]);  // [ranks, size]
+    while (sums.size(0) > 1) {
+      const int64_t pairs = sums.size(0) / 2;
+      const at::Tensor both = sums.view({pairs, 2, sums.size(1)});
+      sums = both.select(1, 0) + both.select(1, 1);
+    }
+    live_[b].flat.copy_(sums[0]);
+  }
+}
+
 const at::Tensor& Reducer::Finish() {
   at::NoGradGuard no_grad;
-  started_ = false;
-  if (failure_) std::rethrow_exception(failure_);
-  for (const Place& place : places_) {
-    if (!place.filled) live_[place.bucket].views[place.slot].zero_();
+  if (options_.fixed_order) {
+    SumTreeOverRanks();
+  } else {
+    FillMissing();
+    for (Live& bucket : live_) bucket.missing = 0;
+    LaunchFullBuckets();
+    for (Live& bucket : live_) std::exchange(bucket.pending, nullptr)->Wait();
   }
-  for (Live& bucket : live_) bucket.missing = 0;
-  LaunchFullBuckets();
-  for (size_t b = 0; b < live_.size(); ++b) {
-    live_[b].pending->Wait();
-    live_[b].pending.reset();
-    for (size_t s = 0; s < plan_[b].slots.size(); ++s) {
-      parameters_[plan_[b].slots[s].parameter].mutable_grad() = live_[b].views[s];
-    }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    parameters_[i].owner.mutable_grad() = live_[places_[i].bucket].views[places_[i].slot];
   }
   return figures_;
 }

@@ -1,9 +1,17 @@
-// Sums gradients over the gang in buckets while backward is still running.
+// Collects gradients in buckets and sums them over the gang while backward is
+// still running.
 //
-// When backward has made a parameter's gradient, a hook copies it into its
-// bucket; a full bucket is all-reduced at once, in bucket order on every rank.
-// A rank without pictures takes part with zeros. The step's loss and count of
-// correct predictions travel in the last bucket, at no cost of their own.
+// Backward hands each gradient over as it is made; a hook adds it to its place in
+// a bucket, cast to float32 on the way, and keeps nothing else of it. During the
+// last of a step's passes, a bucket that has all its gradients is all-reduced at
+// once, in bucket order on every rank. A rank without pictures takes part with
+// zeros. A few figures of the step travel in the last bucket, at no cost of their own.
+//
+// With a fixed order of summation, passes are kept apart and summed as a binary
+// tree over all ranks' passes: the sum has the same bits however the passes are
+// dealt out, as long as each rank has the same number of them, a power of two.
+// Nothing then travels before the last pass has ended.
+//
 // Source: PyTorch DDP (Li et al., VLDB 2020).
 // Thread: hooks run on autograd's thread while the train thread waits in backward.
 #pragma once
@@ -25,52 +33,74 @@ namespace mead::train {
 
 class Reducer {
  public:
-  // parameters: those that learn, in the model's order; float32, all on one device.
-  Reducer(const std::vector<at::Tensor>& parameters, int64_t bucket_bytes,
-          Communicator& communicator);
+  struct Parameter {
+    at::Tensor leaf;   // where gradients arrive: float32 or bfloat16
+    at::Tensor owner;  // whose .grad() is the sum afterwards: float32; often the leaf itself
+  };
+  struct Options {
+    int64_t bucket_bytes = 0;  // of float32 gradients
+    int64_t figures = 0;       // how many
+    bool fixed_order = false;
+  };
+  // parameters: those that learn, in the model's order, all on one device.
+  Reducer(std::vector<Parameter> parameters, const Options& options, Communicator& communicator);
   // Takes the hooks off.
   ~Reducer();
   Reducer(const Reducer&) = delete;
   Reducer& operator=(const Reducer&) = delete;
 
-  // Before backward. figures: [kFigures], float32, this rank's part of the sums.
-  static constexpr int64_t kFigures = 2;
-  void Start(const at::Tensor& figures);
-
-  // After backward (or at once, with an empty slice): all gradients are the
-  // gang's sums. Returns the summed figures, a view.
+  // A step is: Start, then for each pass StartPass, backward (or nothing, without
+  // pictures), EndPass; then Finish.
+  void Start(int passes);
+  // figures: [figures], float32: this pass's part of the sums.
+  void StartPass(const at::Tensor& figures);
+  void EndPass();
+  // All gradients are the gang's sums, and the owners' .grad() are views of the
+  // buckets. Returns the summed figures, a view.
   // Errors: kPeerLost.
   const at::Tensor& Finish();
 
+  // The buckets without the figures: all gradients in a few dense tensors.
+  const std::vector<at::Tensor>& gradients() const { return gradients_; }
+
  private:
   struct Live {
-    at::Tensor flat;                // [size (+ kFigures)], float32
+    at::Tensor flat;                // [size (+ figures)], float32
     std::vector<at::Tensor> views;  // by slot, with the parameter's strides
-    size_t missing = 0;             // gradients not here yet
+    size_t missing = 0;             // gradients of this pass that are not here yet
     std::unique_ptr<Pending> pending;
   };
   struct Place {
     size_t bucket = 0;
     size_t slot = 0;
-    bool filled = false;
+    bool filled = false;  // since the bucket was last begun
   };
   struct Hook {
     std::shared_ptr<torch::autograd::Node> accumulator;
     uintptr_t key = 0;
   };
+  using Flats = std::vector<at::Tensor>;  // one per bucket
 
   void OnGradient(size_t parameter);
+  void FillMissing();
   void LaunchFullBuckets();
+  void PushOntoTree();
+  void SumTreeOverRanks();
 
   Communicator& communicator_;
-  std::vector<at::Tensor> parameters_;
+  const Options options_;
+  std::vector<Parameter> parameters_;
   std::vector<Bucket> plan_;
   std::vector<Live> live_;     // by bucket
   std::vector<Place> places_;  // by parameter
-  at::Tensor figures_;         // [kFigures], view of the last bucket's end
+  at::Tensor figures_;         // [figures], view of the last bucket's end
+  std::vector<at::Tensor> gradients_;
+  int passes_ = 0;
+  int pass_ = 0;  // the one under way, from 0
   size_t next_to_launch_ = 0;
-  bool started_ = false;
-  std::exception_ptr failure_;  // of a hook; Finish() throws it
+  bool in_pass_ = false;
+  std::exception_ptr failure_;  // of a hook; EndPass() throws it
+  std::vector<Flats> tree_;     // sums of 2^i passes at i, or nothing
   std::vector<Hook> hooks_;
 };
 

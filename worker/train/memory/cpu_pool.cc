@@ -45,6 +45,11 @@ class CpuPool final : public c10::Allocator {
             .cached_bytes = static_cast<int64_t>(cached_)};
   }
 
+  void SetLimit(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    limit_ = bytes;
+  }
+
   void ResetPeak() {
     const std::lock_guard lock(mutex_);
     peak_ = in_use_;
@@ -60,6 +65,7 @@ class CpuPool final : public c10::Allocator {
   void* Take(size_t bytes) {
     const std::lock_guard lock(mutex_);
     const size_t size = RoundUp(bytes, bytes < kHugePageBytes ? kPageBytes : kHugePageBytes / 8);
+    if (limit_ != 0 && in_use_ + size > limit_) OutOfMemory(bytes);
     const auto fitting = free_.lower_bound(size);
     void* block = nullptr;
     size_t block_size = size;
@@ -83,12 +89,14 @@ class CpuPool final : public c10::Allocator {
       GiveBack(0);
       block = TryMap(size);
     }
-    // The words by which LibTorch's own allocator reports it, and errors.h's kinds know it.
-    TORCH_CHECK(block != nullptr,
-                "DefaultCPUAllocator: can't allocate memory: you tried to "
-                "allocate ",
-                size, " bytes");
+    if (block == nullptr) OutOfMemory(size);
     return block;
+  }
+
+  // In the words by which LibTorch's own allocator is known (tensors.h).
+  [[noreturn]] static void OutOfMemory(size_t bytes) {
+    TORCH_CHECK(false, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", bytes,
+                " bytes");
   }
 
   static void* TryMap(size_t size) {
@@ -151,11 +159,13 @@ class CpuPool final : public c10::Allocator {
   size_t in_use_ = 0;
   size_t peak_ = 0;
   size_t cached_ = 0;
+  size_t limit_ = 0;
 };
 
 }  // namespace
 
-void InstallCpuPool() {
+void InstallCpuPool(int64_t limit_bytes) {
+  CpuPool::Get().SetLimit(static_cast<size_t>(limit_bytes));
   static const bool installed = [] {
     c10::SetCPUAllocator(&CpuPool::Get(), /*priority=*/1);
     return true;

@@ -21,8 +21,10 @@ struct CpuPoolUse {
   int64_t cached_bytes = 0;
 };
 
-// Makes the pool LibTorch's CPU allocator, for the rest of the process. Again: no effect.
-void InstallCpuPool();
+// Makes the pool LibTorch's CPU allocator, for the rest of the process, and sets the
+// most that it hands out; beyond it tensors fail as they do without memory.
+// limit_bytes: 0 for no limit but the machine's.
+void InstallCpuPool(int64_t limit_bytes);
 
 // Large tensors alone.
 CpuPoolUse CpuPoolUsage();

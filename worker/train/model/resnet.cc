@@ -38,15 +38,29 @@ const Architecture& FindArchitecture(const std::string& name) {
 struct ResNet::Builder {
   ResNet& net;
   at::Device device;
+  at::ScalarType compute;
   at::Generator generator;
 
+  // Returns what forward reads.
   at::Tensor Parameter(const std::string& name, at::Tensor value) {
     const auto format =
         value.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
     value = value.to(device).contiguous(format);
-    value.set_requires_grad(true);
     net.parameters_.push_back({name, value});
+    net.working_.push_back(value.set_requires_grad(true));
     return value;
+  }
+
+  // A parameter of matrix products, which are computed in the compute type.
+  at::Tensor Weight(const std::string& name, at::Tensor initial) {
+    const at::Tensor value = Parameter(name, std::move(initial));
+    if (compute == at::kFloat) return value;
+    value.set_requires_grad(false);
+    const at::Tensor copy = value.to(compute).set_requires_grad(true);
+    net.working_.back() = copy;
+    net.copied_.push_back(value);
+    net.copies_.push_back(copy);
+    return copy;
   }
 
   at::Tensor Buffer(const std::string& name, const at::Tensor& value) {
@@ -61,8 +75,8 @@ struct ResNet::Builder {
     layer.padding = kernel / 2;
     // Kaiming normal, fan_out, for ReLU.
     const double deviation = std::sqrt(2.0 / static_cast<double>(out * kernel * kernel));
-    layer.weight = Parameter(conv + ".weight",
-                             at::empty({out, in, kernel, kernel}).normal_(0, deviation, generator));
+    layer.weight = Weight(conv + ".weight",
+                          at::empty({out, in, kernel, kernel}).normal_(0, deviation, generator));
     layer.norm.gamma = Parameter(norm + ".weight", at::ones({out}));
     layer.norm.beta = Parameter(norm + ".bias", at::zeros({out}));
     layer.norm.mean = Buffer(norm + ".running_mean", at::zeros({out}));
@@ -97,7 +111,8 @@ struct ResNet::Builder {
 
 ResNet::ResNet(const Options& options) {
   const Architecture& architecture = FindArchitecture(options.model);
-  Builder build{*this, options.device, at::detail::createCPUGenerator(options.seed)};
+  Builder build{*this, options.device, options.compute,
+                at::detail::createCPUGenerator(options.seed)};
   stem_ = build.Layer("conv1", "bn1", 3, 64, 7, 2);
   int64_t in = 64;
   for (int stage = 0; stage < 4; ++stage) {
@@ -111,10 +126,16 @@ ResNet::ResNet(const Options& options) {
   }
   // torch.nn.Linear's initialisation.
   const double bound = 1 / std::sqrt(static_cast<double>(in));
-  fc_weight_ = build.Parameter(
+  fc_weight_ = build.Weight(
       "fc.weight", at::empty({options.num_classes, in}).uniform_(-bound, bound, build.generator));
-  fc_bias_ = build.Parameter(
+  fc_bias_ = build.Weight(
       "fc.bias", at::empty({options.num_classes}).uniform_(-bound, bound, build.generator));
+}
+
+void ResNet::RefreshWorking() {
+  if (copies_.empty()) return;
+  at::NoGradGuard no_grad;
+  at::_foreach_copy_(copies_, copied_);
 }
 
 int64_t ResNet::parameter_count() const {

@@ -3,7 +3,11 @@
 //
 // Written on at:: functions rather than torch::nn: the layers are few, batch-norm,
 // addition and ReLU are one operator of ours, and a file compiles in half the time.
-// Shape:  input [N, 3, H, W], normalised RGB, channels_last; output [N, classes].
+// Precision: parameters are float32. With compute in bfloat16 the weights of
+//         convolutions and of the classifier have working copies in bfloat16,
+//         cast once per step; forward reads those and gradients arrive at them.
+// Shape:  input [N, 3, H, W], normalised RGB, channels_last, in the compute type;
+//         output [N, classes], likewise.
 // Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016;
 //         torchvision.models.resnet ("v1.5": the stride is in the 3x3 convolution).
 // Thread: not thread-safe.
@@ -26,14 +30,21 @@ class ResNet {
     int num_classes = 1000;
     uint64_t seed = 1;  // the same seed gives the same weights on every device
     at::Device device = at::kCPU;
+    at::ScalarType compute = at::kFloat;  // or at::kBFloat16
   };
   // Errors: kUserError (no such model; names those there are).
   explicit ResNet(const Options& options);
 
   at::Tensor Forward(const at::Tensor& images, NormStatistics statistics);
 
+  // The working copies take the parameters' values: after these have changed.
+  void RefreshWorking();
+
   // In torchvision's order. Names: "conv1.weight", "layer1.0.bn2.bias", "fc.weight", ...
   const std::vector<NamedTensor>& parameters() const { return parameters_; }
+  // What forward reads, by parameter: its working copy, or the parameter itself.
+  // Leaves of the graph: gradients arrive here.
+  const std::vector<at::Tensor>& working() const { return working_; }
   // running_mean, running_var (float32) and num_batches_tracked (int64).
   const std::vector<NamedTensor>& buffers() const { return buffers_; }
   int64_t parameter_count() const;
@@ -44,7 +55,7 @@ class ResNet {
  private:
   // A convolution without bias, then batch-norm.
   struct ConvNorm {
-    at::Tensor weight;  // [out, in, k, k], channels_last
+    at::Tensor weight;  // [out, in, k, k], channels_last, working
     int64_t stride = 1;
     int64_t padding = 0;
     BatchNorm norm;
@@ -60,9 +71,12 @@ class ResNet {
 
   ConvNorm stem_;
   std::vector<Block> blocks_;
-  at::Tensor fc_weight_, fc_bias_;  // [classes, features], [classes]
+  at::Tensor fc_weight_, fc_bias_;  // [classes, features], [classes], working
   std::vector<NamedTensor> parameters_;
   std::vector<NamedTensor> buffers_;
+  std::vector<at::Tensor> working_;
+  // Those parameters that have a copy, and the copies.
+  std::vector<at::Tensor> copied_, copies_;
   std::vector<at::Tensor> batches_tracked_;
 };
 

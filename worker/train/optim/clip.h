@@ -10,6 +10,10 @@
 
 namespace mead::train {
 
+// The Euclidean norm of all gradients together: [], float32, on their device;
+// nothing waits for it. gradients: one or more.
+at::Tensor GradNorm(const std::vector<at::Tensor>& gradients);
+
 // Scales all gradients by min(1, max_norm / (norm + 1e-6)), where norm is that of
 // all of them together, before the scaling. Returns the norm: [], float32, on
 // their device; nothing waits for it. A norm that is not finite makes the

@@ -1,0 +1,70 @@
+// One optimizer step of one rank, from pixels to moved weights.
+//
+// step.cc reads top to bottom in the order in which things happen. Everything
+// runs on the device and nothing is read back, so a CUDA graph can hold a step.
+// Thread: the train thread owns it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "worker/train/comm/communicator.h"
+#include "worker/train/comm/reducer.h"
+#include "worker/train/config.h"
+#include "worker/train/input/input_stage.h"
+#include "worker/train/model/resnet.h"
+#include "worker/train/optim/ema.h"
+#include "worker/train/optim/optimizer.h"
+#include "worker/train/pieces.h"
+
+namespace mead::train {
+
+// What a step tells of itself, as places in one float32 tensor of sums.
+struct StepFigures {
+  static constexpr int64_t kLoss = 0;     // summed over the global batch
+  static constexpr int64_t kCorrect = 1;  // of the global batch, top-1
+  static constexpr int64_t kBadRanks =
+      2;  // from here one place per rank: 1 if its loss is not finite
+  static int64_t Count(int world_size) { return kBadRanks + world_size; }
+};
+
+class TrainingStep {
+ public:
+  // All are borrowed; average may be null.
+  TrainingStep(const TrainOptions& options, ResNet& model, Optimizer& optimizer,
+               WeightAverage* average, Communicator& communicator);
+
+  // The parameters that learn from here on, by index in the model's order.
+  void SetLearning(const std::vector<size_t>& learning);
+
+  // One step. pieces: of this rank's batch; their counts add up to its size.
+  // Returns the gang's figures, then 1 or 0 for whether this or an earlier step
+  // diverged: [StepFigures::Count + 1], float32, on the device, valid until the next
+  // step. After a divergence no step changes anything.
+  at::Tensor Run(const DeviceBatch& batch, const std::vector<Piece>& pieces, int64_t global_n);
+
+  // Forward and backward of `n` made-up pictures, leaving no trace: whether they fit.
+  // Errors: kOutOfMemory.
+  void TryPass(int64_t n);
+
+  // Logits, [n, classes], float32.
+  at::Tensor Predict(const DeviceBatch& batch);
+
+  // The sum of the batch's losses; labels: [n], int64.
+  static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing);
+
+ private:
+  NormStatistics StatisticsOf(size_t piece) const;
+  void RunPiece(const DeviceBatch& batch, NormStatistics statistics, int64_t global_n);
+  at::Tensor CheckFinite(const at::Tensor& figures);
+
+  const TrainOptions& options_;
+  ResNet& model_;
+  Optimizer& optimizer_;
+  WeightAverage* average_;
+  Communicator& communicator_;
+  std::unique_ptr<Reducer> reducer_;
+  at::Tensor diverged_;  // [], float32: 1 once a step was not finite
+};
+
+}  // namespace mead::train
