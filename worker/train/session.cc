@@ -51,7 +51,8 @@ struct TrainingSession::Impl {
         communicator(std::move(gang)),
         largest_slice(LargestSlice(options, communicator->world_size())),
         micro_batch(options.micro_batch),
-        input(device, ComputeType(options), largest_slice, options.image_size),
+        // Slices may be dealt out unevenly.
+        input(device, ComputeType(options), options.batch_size, options.image_size),
         model({.model = options.model,
                .num_classes = options.num_classes,
                .seed = options.seed,
@@ -179,6 +180,12 @@ struct TrainingSession::Impl {
       throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
                                                  " pictures of a global batch of " +
                                                  std::to_string(global_n));
+    }
+    if (n > input.largest()) {
+      throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
+                                                 " pictures, where a batch of " +
+                                                 std::to_string(options.batch_size) + " gives " +
+                                                 std::to_string(input.largest()) + " at most");
     }
     const std::vector<Piece> pieces = PiecesOf(n, global_n);
     while (under_way.size() >= kMostAhead) TakeOldest();

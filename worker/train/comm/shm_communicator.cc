@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/train/comm/shm_arena.h"
+#include "worker/train/comm/shm_memory.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {
@@ -42,54 +42,14 @@ std::byte* BytesOf(const at::Tensor& tensor) {
   return static_cast<std::byte*>(tensor.data_ptr());
 }
 
-const char* KindName(ShmKind kind) {
-  switch (kind) {
-    case ShmKind::kSum:
-      return "an all-reduce";
-    case ShmKind::kBroadcast:
-      return "a broadcast";
-    case ShmKind::kGather:
-      return "a gather";
-    case ShmKind::kBarrier:
-      return "a barrier";
-  }
-  return "a collective";
-}
-
-std::string RankName(int rank) { return "rank " + std::to_string(rank); }
-
 // "rank 1", "rank 1 and rank 3", ...
 std::string Listed(const std::vector<int>& ranks) {
   std::string text;
   for (size_t i = 0; i < ranks.size(); ++i) {
     if (i > 0) text += i + 1 == ranks.size() ? " and " : ", ";
-    text += RankName(ranks[i]);
+    text += "rank " + std::to_string(ranks[i]);
   }
   return text;
-}
-
-// The segment, and who uses what of this rank's arena. Buffers may outlive their
-// communicator, so they own it together.
-struct Memory {
-  Memory(std::unique_ptr<ShmSegment> mapped, int of_rank)
-      : segment(std::move(mapped)), rank(of_rank), arena(ShmSegment::kArenaBytes) {}
-
-  const std::unique_ptr<ShmSegment> segment;
-  const int rank;
-  ShmArena arena;
-};
-
-// Bytes of this rank's arena; freed with their last owner.
-using Block = std::shared_ptr<std::byte>;
-
-Block Allocate(const std::shared_ptr<Memory>& memory, uint64_t bytes) {
-  const std::optional<uint64_t> offset = memory->arena.Allocate(bytes);
-  if (!offset) {
-    throw TrainError(ErrorKind::kOutOfMemory, "no room for " + std::to_string(bytes) +
-                                                  " more bytes in the gang's shared memory");
-  }
-  return {memory->segment->arena(memory->rank) + *offset,
-          [memory, offset = *offset](std::byte*) { memory->arena.Free(offset); }};
 }
 
 class ShmCommunicator : public Communicator {
@@ -100,11 +60,11 @@ class ShmCommunicator : public Communicator {
         world_size_(options.world_size),
         timeout_(options.timeout),
         store_(std::move(store)),
-        memory_(std::make_shared<Memory>(std::move(meeting.segment), options.rank)),
-        segment_(*memory_->segment),
+        memory_(std::make_shared<ShmMemory>(std::move(meeting.segment), options.rank)),
+        segment_(memory_->segment()),
         links_(std::move(meeting.links)),
-        worker_([this] { Work(); }),
-        watcher_([this] { Watch(); }) {}
+        summing_([this] { TakePart(); }),
+        watching_([this] { Watch(); }) {}
 
   ~ShmCommunicator() override {
     // Ends both threads. What has ended stays so for the others, too.
@@ -120,8 +80,8 @@ class ShmCommunicator : public Communicator {
     const auto bytes = static_cast<uint64_t>(tensor.nbytes());
     std::byte* const data = BytesOf(tensor);
     ShmPost post{.kind = ShmKind::kSum, .type = TypeOf(tensor), .size = tensor.numel()};
-    Block staging = Stage(data, bytes, post);
-    const uint64_t n = Post(post, nullptr);
+    ShmBlock staging = Stage(data, bytes, post);
+    const uint64_t n = Post(post, {});
     return std::make_unique<Sum>(*this, n, tensor, std::move(staging));
   }
 
@@ -131,8 +91,8 @@ class ShmCommunicator : public Communicator {
     at::Tensor all = at::empty(shape, tensor.options());  // [world_size, ...]
     const at::Tensor mine = tensor.contiguous();
     ShmPost post{.kind = ShmKind::kGather, .size = static_cast<int64_t>(mine.nbytes())};
-    const Block staging = Stage(BytesOf(mine), mine.nbytes(), post);
-    Await(ShmKind::kGather, Post(post, BytesOf(all)));
+    ShmBlock staging = Stage(BytesOf(mine), mine.nbytes(), post);
+    Run(post, {.result = all, .staging = std::move(staging)});
     return all;
   }
 
@@ -140,16 +100,16 @@ class ShmCommunicator : public Communicator {
     std::byte* const data = BytesOf(tensor);
     ShmPost post{
         .kind = ShmKind::kBroadcast, .root = root, .size = static_cast<int64_t>(tensor.nbytes())};
-    Block staging;
+    ShmBlock staging;
     if (rank_ == root) staging = Stage(data, tensor.nbytes(), post);
-    Await(ShmKind::kBroadcast, Post(post, data));
+    Run(post, {.result = tensor, .staging = std::move(staging)});
   }
 
-  void Barrier() override { Await(ShmKind::kBarrier, Post({.kind = ShmKind::kBarrier}, nullptr)); }
+  void Barrier() override { Run({.kind = ShmKind::kBarrier}, {}); }
 
   at::Tensor AllocateBuffer(int64_t elements, at::ScalarType type) override {
     const auto bytes = static_cast<uint64_t>(elements) * c10::elementSize(type);
-    const Block block = Allocate(memory_, bytes);
+    const ShmBlock block = memory_->Allocate(bytes);
     std::memset(block.get(), 0, bytes);
     return at::from_blob(
         block.get(), {elements}, [block](void*) {}, at::dtype(type));
@@ -160,14 +120,16 @@ class ShmCommunicator : public Communicator {
   }
 
  private:
-  // What the worker thread needs to know of a collective beside the posts.
+  // What the summing thread needs of a broadcast or a gather beside the posts. If
+  // the collective fails, that thread may be at it still, so nothing is let go.
   struct Task {
-    std::byte* destination = nullptr;  // of a broadcast or a gather
+    at::Tensor result;
+    ShmBlock staging;
   };
 
   class Sum : public Pending {
    public:
-    Sum(ShmCommunicator& owner, uint64_t n, at::Tensor tensor, Block staging)
+    Sum(ShmCommunicator& owner, uint64_t n, at::Tensor tensor, ShmBlock staging)
         : owner_(owner), n_(n), tensor_(std::move(tensor)), staging_(std::move(staging)) {}
     // The others may still read what nobody waits for, so it is not used again.
     ~Sum() override {
@@ -184,7 +146,7 @@ class ShmCommunicator : public Communicator {
     ShmCommunicator& owner_;
     const uint64_t n_;
     at::Tensor tensor_;
-    Block staging_;  // none if the tensor lies in the segment
+    ShmBlock staging_;  // none if the tensor lies in the segment
     bool ended_ = false;
   };
 
@@ -192,29 +154,38 @@ class ShmCommunicator : public Communicator {
 
   // Tells the others where the data lie; copies them into the segment first,
   // unless they are there. Returns the copy.
-  Block Stage(const std::byte* data, uint64_t bytes, ShmPost& post) {
+  ShmBlock Stage(const std::byte* data, uint64_t bytes, ShmPost& post) {
     if (bytes == 0) return nullptr;
     if (const std::optional<uint64_t> offset = segment_.OffsetIn(rank_, data, bytes)) {
       post.offset = *offset;
       return nullptr;
     }
-    Block block = Allocate(memory_, bytes);
+    ShmBlock block = memory_->Allocate(bytes);
     std::memcpy(block.get(), data, bytes);
     post.offset = *segment_.OffsetIn(rank_, block.get(), bytes);
     return block;
   }
 
   // Starts this rank's next collective; returns its number.
-  uint64_t Post(const ShmPost& post, std::byte* destination) {
+  uint64_t Post(const ShmPost& post, Task task) {
     const uint64_t n = ++last_;
     if (segment_.fault().kind != ShmFault::Kind::kNone) FailOfFault(post.kind, n);
     if (n > ShmRank::kPosts) Await(post.kind, n - ShmRank::kPosts);
     ShmRank& mine = segment_.rank(rank_);
     mine.post(n) = post;
-    tasks_[n % ShmRank::kPosts] = {.destination = destination};
+    TaskOf(n) = std::move(task);
     mine.posted.Advance();
     return n;
   }
+
+  // Starts a collective and waits for its end.
+  void Run(const ShmPost& post, Task task) {
+    const uint64_t n = Post(post, std::move(task));
+    Await(post.kind, n);
+    TaskOf(n) = {};
+  }
+
+  Task& TaskOf(uint64_t n) { return tasks_[n % ShmRank::kPosts]; }
 
   // Returns when every rank has done its part of collective n.
   void Await(ShmKind kind, uint64_t n) {
@@ -231,9 +202,10 @@ class ShmCommunicator : public Communicator {
     }
   }
 
-  // --- The worker thread -------------------------------------------------------
+  // --- The summing thread --------------------------------------------------------
 
-  void Work() {
+  // This rank's part of every collective, one after another, until the gang breaks.
+  void TakePart() {
     for (uint64_t n = 1;; ++n) {
       for (int rank = 0; rank < world_size_; ++rank) {
         // No deadline: ranks may compute for long. Who waits for a result has one.
@@ -256,7 +228,7 @@ class ShmCommunicator : public Communicator {
   void DoPart(uint64_t n) {
     const ShmPost& mine = segment_.rank(rank_).post(n);
     const auto bytes = static_cast<size_t>(mine.size);
-    std::byte* const destination = tasks_[n % ShmRank::kPosts].destination;
+    const Task& task = TaskOf(n);
     switch (mine.kind) {
       case ShmKind::kSum: {
         std::vector<std::byte*> parts;
@@ -265,11 +237,14 @@ class ShmCommunicator : public Communicator {
         break;
       }
       case ShmKind::kBroadcast:
-        if (rank_ != mine.root && bytes > 0) std::memcpy(destination, DataOf(mine.root, n), bytes);
+        if (rank_ != mine.root && bytes > 0) {
+          std::memcpy(BytesOf(task.result), DataOf(mine.root, n), bytes);
+        }
         break;
       case ShmKind::kGather:
         for (int rank = 0; rank < world_size_ && bytes > 0; ++rank) {
-          std::memcpy(destination + static_cast<size_t>(rank) * bytes, DataOf(rank, n), bytes);
+          std::memcpy(BytesOf(task.result) + static_cast<size_t>(rank) * bytes, DataOf(rank, n),
+                      bytes);
         }
         break;
       case ShmKind::kBarrier:
@@ -281,7 +256,7 @@ class ShmCommunicator : public Communicator {
     return segment_.arena(rank) + segment_.rank(rank).post(n).offset;
   }
 
-  // --- The watching thread -----------------------------------------------------
+  // --- The watching thread -------------------------------------------------------
 
   // Nobody ever writes to a link, so the first event is an end: of a peer, or of
   // this communicator. Rank 0 sees all others and tells them through the segment.
@@ -302,31 +277,15 @@ class ShmCommunicator : public Communicator {
   // --- Failures ------------------------------------------------------------------
 
   [[noreturn]] void Fail(ErrorKind error, ShmKind kind, uint64_t n, const std::string& why) {
-    throw TrainError(error, RankName(rank_) + " of " + std::to_string(world_size_) + ": " +
-                                KindName(kind) + " (collective " + std::to_string(n) +
+    throw TrainError(error, "rank " + std::to_string(rank_) + " of " + std::to_string(world_size_) +
+                                ": " + ShmKindName(kind) + " (collective " + std::to_string(n) +
                                 ") failed: " + why);
   }
 
   [[noreturn]] void FailOfFault(ShmKind kind, uint64_t n) {
     const ShmFault fault = segment_.fault();
-    const std::string rank = RankName(fault.rank);
-    switch (fault.kind) {
-      case ShmFault::Kind::kNone:
-        break;
-      case ShmFault::Kind::kEnded:
-        Fail(ErrorKind::kPeerLost, kind, n, "the process of " + rank + " has ended");
-      case ShmFault::Kind::kLeft:
-        Fail(ErrorKind::kPeerLost, kind, n, rank + " has left the gang");
-      case ShmFault::Kind::kAborted:
-        Fail(ErrorKind::kPeerLost, kind, n, "aborted by " + rank);
-      case ShmFault::Kind::kStalled:
-        Fail(ErrorKind::kPeerLost, kind, n, RankName(fault.by) + " gave up waiting for " + rank);
-      case ShmFault::Kind::kMismatch:
-        Fail(ErrorKind::kInternal, kind, n,
-             rank + " and " + RankName(fault.by) +
-                 " called different collectives, or with different tensors");
-    }
-    Fail(ErrorKind::kPeerLost, kind, n, "the gang is broken");
+    Fail(fault.kind == ShmFault::Kind::kMismatch ? ErrorKind::kInternal : ErrorKind::kPeerLost,
+         kind, n, fault.Words());
   }
 
   // After a timeout. Returns if the laggards have come in that very moment.
@@ -354,15 +313,15 @@ class ShmCommunicator : public Communicator {
   const int world_size_;
   const std::chrono::milliseconds timeout_;
   const std::shared_ptr<RendezvousStore> store_;
-  const std::shared_ptr<Memory> memory_;
+  const std::shared_ptr<ShmMemory> memory_;
   ShmSegment& segment_;
   const std::vector<ShmMeeting::Link> links_;
   uint64_t last_ = 0;  // the newest collective of this rank's
-  // By number, as the posts; published by `posted`, free again when all have done it.
+  // By number, as the posts; seen by the summing thread once this rank has posted.
   std::array<Task, ShmRank::kPosts> tasks_;
-  std::vector<std::pair<at::Tensor, Block>> abandoned_;
-  std::jthread worker_;   // sums
-  std::jthread watcher_;  // waits for a peer's end
+  std::vector<std::pair<at::Tensor, ShmBlock>> abandoned_;
+  std::jthread summing_;
+  std::jthread watching_;  // waits for a peer's end
 };
 
 }  // namespace

@@ -9,6 +9,40 @@
 
 namespace mead::train {
 
+const char* ShmKindName(ShmKind kind) {
+  switch (kind) {
+    case ShmKind::kSum:
+      return "an all-reduce";
+    case ShmKind::kBroadcast:
+      return "a broadcast";
+    case ShmKind::kGather:
+      return "a gather";
+    case ShmKind::kBarrier:
+      return "a barrier";
+  }
+  return "a collective";
+}
+
+std::string ShmFault::Words() const {
+  const std::string who = "rank " + std::to_string(rank);
+  const std::string teller = "rank " + std::to_string(by);
+  switch (kind) {
+    case Kind::kNone:
+      break;
+    case Kind::kEnded:
+      return "the process of " + who + " has ended";
+    case Kind::kLeft:
+      return who + " has left the gang";
+    case Kind::kAborted:
+      return "aborted by " + who;
+    case Kind::kStalled:
+      return teller + " gave up waiting for " + who;
+    case Kind::kMismatch:
+      return who + " and " + teller + " called different collectives, or with different tensors";
+  }
+  return "the gang is broken";
+}
+
 // A new memfd is all zeros, which is the initial state of everything in it.
 struct ShmSegment::Control {
   alignas(64) std::atomic<ShmFault> fault;

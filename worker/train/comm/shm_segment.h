@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "worker/train/comm/descriptor.h"
 #include "worker/train/comm/shm_counter.h"
@@ -28,6 +29,9 @@
 namespace mead::train {
 
 enum class ShmKind : uint8_t { kSum, kBroadcast, kGather, kBarrier };
+
+// "an all-reduce", ...
+const char* ShmKindName(ShmKind kind);
 
 // What one rank brings to a collective.
 struct ShmPost {
@@ -68,6 +72,9 @@ struct ShmFault {
   Kind kind = Kind::kNone;
   int16_t rank = 0;
   int16_t by = 0;
+
+  // "the process of rank 1 has ended", ...
+  std::string Words() const;
 };
 
 // Thread: any.

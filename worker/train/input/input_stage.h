@@ -32,6 +32,8 @@ class InputStage {
   InputStage(at::Device device, at::ScalarType compute, int64_t largest, int64_t side);
   ~InputStage();
 
+  int64_t largest() const { return labels_.size(0); }
+
   // pixels: [n, side, side, 3], uint8, RGB; labels: [n], both in host memory, free
   // again on return. What is returned is valid until the next call, in the order
   // of the device's current stream, and always at the same address.
