@@ -87,6 +87,7 @@ const at::Tensor& HostCopy::Wait() const { return host_; }
 #endif
 
 ComputeStream::~ComputeStream() = default;
+ComputeStream::ComputeStream(ComputeStream&&) noexcept = default;
 ComputeStream::Scope::~Scope() = default;
 HostCopy::~HostCopy() = default;
 HostCopy::HostCopy(HostCopy&&) noexcept = default;

@@ -17,6 +17,7 @@ class ComputeStream {
  public:
   explicit ComputeStream(at::Device device);
   ~ComputeStream();
+  ComputeStream(ComputeStream&&) noexcept;
 
   // Makes it the calling thread's current stream while the scope lives.
   class Scope {

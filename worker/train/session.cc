@@ -44,10 +44,13 @@ int64_t LargestSlice(const TrainOptions& options, int world_size) {
 }  // namespace
 
 struct TrainingSession::Impl {
-  Impl(const TrainOptions& given, std::shared_ptr<Communicator> gang)
-      : options(Validated(given)),
-        device(ParseDevice(options.device)),
-        stream(device),
+  // To be constructed on that stream: tensors and hooks belong to the one that was
+  // current when they were made.
+  Impl(const TrainOptions& valid, at::Device where, ComputeStream its_stream,
+       std::shared_ptr<Communicator> gang)
+      : options(valid),
+        device(where),
+        stream(std::move(its_stream)),
         communicator(std::move(gang)),
         largest_slice(LargestSlice(options, communicator->world_size())),
         micro_batch(options.micro_batch),
@@ -310,8 +313,13 @@ auto TrainingSession::OnStream(const char* doing, F&& f) {
 
 TrainingSession::TrainingSession(const TrainOptions& options,
                                  std::shared_ptr<Communicator> communicator) {
-  Translated("building the model",
-             [&] { impl_ = std::make_unique<Impl>(options, std::move(communicator)); });
+  Translated("building the model", [&] {
+    const TrainOptions valid = Validated(options);
+    const at::Device device = ParseDevice(valid.device);
+    ComputeStream stream(device);
+    const ComputeStream::Scope scope(stream);
+    impl_ = std::make_unique<Impl>(valid, device, std::move(stream), std::move(communicator));
+  });
   OnStream("sharing the first weights", [&] {
     // The same seed gives the same weights already; this also holds when ranks
     // run on different kinds of machines.
