@@ -7,8 +7,8 @@ input and output, line by line:
                 KEY VALUE       any other fact, e.g. "images 1000"
                 ready           it is warm and waits for orders
     we write    N               do N steps (or epochs); it answers with the seconds they took
-                memory          it answers with the bytes of its peak since it was ready: resident
-                                on a CPU, allocated on a GPU
+                memory          it answers with the bytes of its peak: resident since it was ready
+                                on a CPU, allocated since its start on a GPU
                 anything else   one line of answer, e.g. JSON
     we close its input, and it ends.
 

@@ -35,11 +35,12 @@ class SyntheticRank {
   explicit SyntheticRank(const RankOptions& options);
 
   void Train(int steps);
-  // Returns once the device has done all that was asked of it.
+  // Returns once all steps have ended.
   void Settle();
 
-  // Both count from the last ResetPeakMemory: the process's resident memory on a CPU, what
-  // LibTorch's allocator has handed out on a GPU.
+  // The process's resident memory on a CPU, since the last ResetPeakMemory; on a GPU, what
+  // LibTorch's allocator has handed out, from the start: a recorded graph keeps its memory
+  // and is not seen to use it.
   void ResetPeakMemory();
   int64_t PeakMemoryBytes() const;
 

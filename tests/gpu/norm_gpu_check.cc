@@ -76,7 +76,8 @@ struct Kind<float> {
 template <>
 struct Kind<c10::BFloat16> {
   static constexpr const char* kName = "bfloat16";
-  static constexpr double kTolerance = 4e-3;  // of tensors in bfloat16: half a unit in the last place is 2^-8
+  static constexpr double kTolerance =
+      4e-3;  // of tensors in bfloat16: half a unit in the last place is 2^-8
 };
 template <>
 struct Kind<double> {
