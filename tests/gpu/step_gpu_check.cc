@@ -3,6 +3,7 @@
 // step_gpu_check
 // Prints what differs and "N passed, N failed". Exit status 1 where something failed,
 // 77 where there is no GPU.
+#include <ATen/Context.h>
 #include <cuda_runtime_api.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ void CheckPhases() {
     session.StartEpoch(2);
     for (const double loss : Losses(session, 0, 6)) losses.back().push_back(loss);
   }
-  ExpectClose("a frozen body, then all", losses[1], losses[0], 0.02);
+  ExpectClose("a frozen body, then all", losses[1], losses[0], 2e-3);
 }
 
 void CheckDivergence() {
@@ -136,7 +137,9 @@ int main() {
   }
   try {
     using mead::train::Precision;
-    mead::train::CheckLosses(Precision::kFp32, 0.02);  // cuDNN multiplies in TF32
+    // Not in TF32: pictures without sense amplify its errors a hundredfold in ten steps.
+    at::globalContext().setAllowTF32CuDNN(false);
+    mead::train::CheckLosses(Precision::kFp32, 2e-3);
     mead::train::CheckLosses(Precision::kBf16, 0.06);
     mead::train::CheckPhases();
     mead::train::CheckDivergence();
