@@ -201,32 +201,53 @@ class NormReluPoolFunction : public torch::autograd::Function<NormReluPoolFuncti
   }
 };
 
-void CheckShape(const at::Tensor& x) {
+std::string Described(const at::Tensor& tensor) {
+  return c10::str(tensor.sizes(), " of ", tensor.scalar_type());
+}
+
+// The passes go over raw memory: what does not fit must not reach them.
+void Check(const at::Tensor& x, const BatchNorm& norm, const at::Tensor& residual = {}) {
   constexpr int64_t kChannelsMultiple = 16;
-  if (x.dim() == 4 && x.size(1) % kChannelsMultiple == 0) return;
-  throw TrainError(ErrorKind::kInternal,
-                   "the fused batch-norm takes [N, C, H, W] with C a multiple of 16");
+  const auto refuse = [](const std::string& why) {
+    throw TrainError(ErrorKind::kInternal, "the fused batch-norm " + why);
+  };
+  if (x.dim() != 4 || x.numel() == 0 || x.size(1) % kChannelsMultiple != 0) {
+    refuse("takes a non-empty [N, C, H, W] with C a multiple of 16, got " + Described(x));
+  }
+  const auto of_channel = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  for (const at::Tensor& tensor : {norm.gamma, norm.beta, norm.mean, norm.var}) {
+    if (tensor.dim() == 1 && tensor.size(0) == x.size(1) && tensor.scalar_type() == of_channel &&
+        tensor.is_contiguous()) {
+      continue;
+    }
+    refuse(c10::str("of ", Described(x), " got a layer's tensor of ", Described(tensor),
+                    "; expected [", x.size(1), "] of ", of_channel));
+  }
+  if (residual.defined() &&
+      (residual.sizes() != x.sizes() || residual.scalar_type() != x.scalar_type())) {
+    refuse("of " + Described(x) + " got a residual unlike it: " + Described(residual));
+  }
 }
 
 }  // namespace
 
 at::Tensor NormAct(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics,
                    Activation activation) {
-  CheckShape(x);
+  Check(x, norm);
   return NormActFunction::apply(x, norm.gamma, norm.beta, norm, statistics,
                                 activation == Activation::kRelu);
 }
 
 Fork NormAddRelu(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics,
                  const at::Tensor& residual) {
-  CheckShape(x);
+  Check(x, norm, residual);
   const variable_list two =
       NormAddReluFunction::apply(x, norm.gamma, norm.beta, residual, norm, statistics);
   return {.into = two[0], .past = two[1]};
 }
 
 at::Tensor NormReluPool(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics) {
-  CheckShape(x);
+  Check(x, norm);
   if (x.is_cpu()) {
     return at::max_pool2d(NormAct(x, norm, statistics, Activation::kRelu), {3, 3}, {2, 2}, {1, 1});
   }

@@ -10,7 +10,11 @@
 //         type: float32, bfloat16 or float64. C is a multiple of 16.
 // Memory: the operator owns x: backward writes the gradient over it. Nobody else
 //         may use x after the operator, and backward runs once.
-// Errors: TrainError kInternal (another shape or type).
+// NaN:    passes, as in torch, so that a diverged step is seen. Denormals are zero where
+//         the threads flush them; as a bfloat16 result they may be in any case (the
+//         conversion of AVX-512 BF16 flushes them).
+// Errors: TrainError kInternal (another shape or type, of x, the residual or the layer;
+//         no pictures).
 #pragma once
 
 #include <optional>

@@ -73,8 +73,10 @@ void WithNormPasses(const at::Tensor& x, F&& f) {
     case at::kDouble:
       return f(NormPasses<double>(x));
     default:
-      throw TrainError(ErrorKind::kInternal, std::string("the fused batch-norm got a tensor of ") +
-                                                 at::toString(x.scalar_type()));
+      throw TrainError(
+          ErrorKind::kInternal,
+          std::string("the fused batch-norm takes float32, bfloat16 or float64, got ") +
+              at::toString(x.scalar_type()));
   }
 }
 
