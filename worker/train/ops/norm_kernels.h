@@ -5,7 +5,7 @@
 // frozen statistics Statistics is left out and BackwardApply gets no sums.
 //
 //   forward    y  = act((x - mean) * deviation^-1 * gamma + beta [+ residual])
-//   backward   dz = dy where the activation let it pass, else 0
+//   backward   dz = dy where the activation let it pass (z > 0, or NaN), else 0
 //              dbeta = sum dz     dgamma = sum dz * (x - mean) * deviation^-1
 //              dx = gamma * deviation^-1 * (dz - dbeta / rows - xhat * dgamma / rows)
 //              dresidual = dz
@@ -17,7 +17,7 @@
 //         everything per channel are in NormAccumulate<T>.
 // Mask:   with a residual the sign before ReLU cannot be told from x, so Apply
 //         keeps one bit per element: bit (i % 8) of mask[i / 8] is 1 where element
-//         i = row * channels + channel passed (z > 0). Without a residual, and
+//         i = row * channels + channel passed. Without a residual, and
 //         without ReLU, mask is null and the passes compute the sign again from x.
 // Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015; torch.nn.BatchNorm2d
 //         (running_var takes the unbiased variance).

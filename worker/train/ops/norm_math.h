@@ -5,7 +5,7 @@
 // costs one multiply-add forward and two backward:
 //
 //   forward    z  = x * scale + shift [+ residual]       y = max(z, 0)
-//   backward   dx = dz * scale + x * slope + offset      dz = dy where z > 0, else 0
+//   backward   dx = dz * scale + x * slope + offset      dz = dy where z passes, else 0
 //
 // Folding the mean into shift loses nothing: the mean is itself rounded to A, and
 // that already moves z by as much as rounding mean * scale does.
@@ -46,10 +46,10 @@ MEAD_HOST_DEVICE inline A NormRelu(A z) {
   return z < A{0} ? A{0} : z;
 }
 
-// Whether the gradient passes ReLU.
+// Whether the gradient passes ReLU. NaN does, as in torch.
 template <typename A>
 MEAD_HOST_DEVICE inline bool NormPasses(A z) {
-  return z > A{0};
+  return !(z <= A{0});
 }
 
 // Of one channel: dx from dz and x.
