@@ -125,7 +125,7 @@ class CpuPool final : public c10::Allocator {
     pool.in_use_ -= size;
     pool.free_.emplace(size, block);
     pool.cached_ += size;
-    if (pool.cached_ > pool.peak_) pool.GiveBack(pool.peak_ / 2);
+    if (pool.cached_ > pool.peak_ + pool.peak_ / 2) pool.GiveBack(pool.peak_);
   }
 
   static void ReturnAny(void* block) {

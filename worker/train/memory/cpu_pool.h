@@ -6,8 +6,9 @@
 // asks for huge pages, so that strided passes miss the TLB less often.
 //
 // Size:   tensors of 64 KiB and more. A free block serves a request when it is at
-//         most a quarter too large. When free blocks exceed the peak in use, half
-//         of it is kept; the largest go back to the kernel first.
+//         most a quarter too large. Free blocks beyond one and a half times the
+//         peak in use go back to the kernel, largest first, until they are no more than
+//         the peak: a step's own blocks never do, or each step would fetch them again.
 // Thread: any.
 #pragma once
 
