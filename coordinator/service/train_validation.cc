@@ -63,6 +63,11 @@ void CheckDeterminism(const v1::TrainConfig& config, const v1::Resources& resour
             absl::StrCat("needs resources.accelerator: cpu, not ", resources.accelerator(),
                          "; the sums of a GPU have no fixed order"));
   }
+  if (config.micro_batch() > 0) {
+    out.Add("train.micro_batch",
+            "cannot be set for deterministic trials, whose pieces are the virtual ranks'; leave it "
+            "out, or set virtual_ranks");
+  }
   const int pieces = config.virtual_ranks();
   if (pieces < 1 || pieces > kMaxVirtualRanks || !std::has_single_bit(static_cast<unsigned>(pieces))) {
     out.Add("train.virtual_ranks",

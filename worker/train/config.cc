@@ -121,6 +121,9 @@ void Validate(const TrainOptions& options) {
              std::has_single_bit(static_cast<unsigned>(options.virtual_ranks))),
         "virtual_ranks is " + std::to_string(options.virtual_ranks) +
             " and must be a power of two from 1 to 64");
+  check(
+      options.virtual_ranks == 0 || options.micro_batch == 0,
+      "micro_batch cannot be set for deterministic training, whose pieces are the virtual ranks'");
   check(options.virtual_ranks == 0 || options.device == "cpu",
         "deterministic training needs a CPU, not device " + options.device);
   check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");

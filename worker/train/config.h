@@ -63,7 +63,7 @@ struct TrainOptions {
   int micro_batch = 0;
   // The pieces that a batch is computed in and summed over in a fixed order, so
   // that the result is the same for every number of ranks that divides it; a power
-  // of two up to 64, on a CPU. 0: one piece per rank.
+  // of two up to 64, on a CPU, without micro_batch. 0: one piece per rank.
   int virtual_ranks = 0;
   // Bytes that large tensors on a CPU may take; beyond them batches are divided
   // (see FitMemory). 0: what the machine gives.

@@ -38,7 +38,7 @@ at::ScalarType ComputeType(const TrainOptions& options) {
 int64_t LargestSlice(const TrainOptions& options, int world_size) {
   if (options.virtual_ranks == 0) return (options.batch_size + world_size - 1) / world_size;
   const int64_t piece = (options.batch_size + options.virtual_ranks - 1) / options.virtual_ranks;
-  return piece * (options.virtual_ranks / world_size);
+  return std::min(piece * (options.virtual_ranks / world_size), options.batch_size);
 }
 
 }  // namespace
@@ -115,6 +115,15 @@ struct TrainingSession::Impl {
     return state;
   }
 
+  // Before weights come from a file: what the steps so far were is of no more
+  // interest, a divergence included.
+  void ForgetSteps() {
+    EndEvaluation();
+    under_way.clear();
+    finished.clear();
+    step.ForgetDivergence();
+  }
+
   // After the parameters have been written to.
   void WeightsChanged() {
     model.RefreshWorking();
@@ -158,23 +167,39 @@ struct TrainingSession::Impl {
     return pieces;
   }
 
+  // The most pictures that go through the network at once.
+  int64_t LargestPass() const {
+    if (options.virtual_ranks > 0) return LargestSlice(options, options.virtual_ranks);
+    return micro_batch > 0 ? std::min<int64_t>(micro_batch, largest_slice) : largest_slice;
+  }
+
   int FitMemory() {
     // Pieces of virtual ranks are given: they fit, or the trial cannot run here.
     const bool given = options.virtual_ranks > 0;
-    int64_t piece = given ? LargestSlice(options, options.virtual_ranks)
-                    : options.micro_batch > 0
-                        ? std::min<int64_t>(options.micro_batch, largest_slice)
-                        : largest_slice;
+    int64_t piece = LargestPass();
     for (;; piece = (piece + 1) / 2) {
       try {
         Translated("trying a step", [&] { step.TryPass(piece); });
         break;
       } catch (const TrainError& error) {
-        if (error.kind() != ErrorKind::kOutOfMemory || piece == 1 || given) throw;
+        if (error.kind() != ErrorKind::kOutOfMemory) throw;
+        if (piece == 1 || given) throw DoesNotFit(piece, error.what());
       }
     }
     micro_batch = piece < largest_slice && !given ? static_cast<int>(piece) : 0;
     return micro_batch;
+  }
+
+  TrainError DoesNotFit(int64_t piece, const std::string& cause) const {
+    const std::string side = std::to_string(options.image_size);
+    std::string what = "not even one picture goes";
+    std::string remedy = "make image_size smaller or take a smaller model";
+    if (piece > 1) {
+      what = "the " + std::to_string(piece) + " pictures of a virtual rank do not go";
+      remedy += ", or more virtual_ranks";
+    }
+    return {ErrorKind::kOutOfMemory, what + " into memory at " + side + " x " + side + " with " +
+                                         options.model + "; " + remedy + " (" + cause + ")"};
   }
 
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n) {
@@ -191,6 +216,7 @@ struct TrainingSession::Impl {
                                                  std::to_string(input.largest()) + " at most");
     }
     const std::vector<Piece> pieces = PiecesOf(n, global_n);
+    EndEvaluation();
     while (under_way.size() >= kMostAhead) TakeOldest();
     const double peak_share = PeakShare();
     const double head_rate = HeadRate(peak_share);
@@ -333,6 +359,7 @@ TrainingSession::~TrainingSession() = default;
 WeightsReport TrainingSession::LoadWeights(const std::string& path) {
   return OnStream("loading weights", [&] {
     const SafetensorsFile file = SafetensorsFile::Open(path);
+    impl_->ForgetSteps();
     WeightsReport report = CopyFromFile(file, impl_->ModelTensors(), {kOptimizerPrefix});
     if (report.loaded.empty()) {
       throw TrainError(ErrorKind::kUserError,
@@ -345,6 +372,7 @@ WeightsReport TrainingSession::LoadWeights(const std::string& path) {
 
 ResumePoint TrainingSession::Resume(const std::string& path) {
   return OnStream("resuming", [&] {
+    impl_->ForgetSteps();
     const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->State());
     impl_->model.RefreshWorking();
     impl_->global_step = point.global_step;
@@ -388,10 +416,11 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   if (n == 0) return {};
   return OnStream("in evaluation", [&] {
     EvalResult result;
-    // A validation batch may be larger than this rank's share of a training batch.
+    // A validation batch may be larger than what fits at once.
     const int64_t side = impl_->options.image_size;
-    for (int64_t begin = 0; begin < n; begin += impl_->largest_slice) {
-      const auto count = static_cast<int>(std::min<int64_t>(impl_->largest_slice, n - begin));
+    const int64_t largest = impl_->LargestPass();
+    for (int64_t begin = 0; begin < n; begin += largest) {
+      const auto count = static_cast<int>(std::min<int64_t>(largest, n - begin));
       const DeviceBatch batch =
           impl_->Load(pixels + begin * side * side * 3, labels + begin, count);
       const at::Tensor logits = impl_->step.Predict(batch);

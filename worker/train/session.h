@@ -35,8 +35,9 @@ struct EvalResult {
 
 // Thread: one thread owns it.
 // Errors: TrainError from every method. kDiverged leaves every rank at the same
-//   step with the weights before it; after kPeerLost and kOutOfMemory the
-//   session is of no more use.
+//   step with the weights before it (batch-norm's running statistics have seen it),
+//   and every further step ends so until LoadWeights or Resume; after kPeerLost and
+//   kOutOfMemory the session is of no more use.
 class TrainingSession {
  public:
   // Builds the same initial model on every rank (rank 0's is broadcast).
@@ -76,7 +77,7 @@ class TrainingSession {
 
   // Gives every rank rank 0's batch-norm statistics, so that evaluation does not
   // depend on which rank sees a picture. With an average of the weights, evaluation
-  // is of that, until EndEvaluation.
+  // is of that, until EndEvaluation, a step or a checkpoint.
   void StartEvaluation();
   void EndEvaluation();
 

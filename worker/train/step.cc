@@ -75,6 +75,8 @@ at::Tensor TrainingStep::CheckFinite(const at::Tensor& figures) {
   return diverged_;
 }
 
+void TrainingStep::ForgetDivergence() { diverged_.zero_(); }
+
 void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
   std::vector<Reducer::Parameter> parameters;
   for (const at::Tensor& working : model_.working()) {

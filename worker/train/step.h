@@ -23,8 +23,8 @@ namespace mead::train {
 struct StepFigures {
   static constexpr int64_t kLoss = 0;     // summed over the global batch
   static constexpr int64_t kCorrect = 1;  // of the global batch, top-1
-  static constexpr int64_t kBadRanks =
-      2;  // from here one place per rank: 1 if its loss is not finite
+  // From here one place per rank: above 0 if its loss is not finite.
+  static constexpr int64_t kBadRanks = 2;
   static int64_t Count(int world_size) { return kBadRanks + world_size; }
 };
 
@@ -40,8 +40,12 @@ class TrainingStep {
   // One step. pieces: of this rank's batch; their counts add up to its size.
   // Returns the gang's figures, then 1 or 0 for whether this or an earlier step
   // diverged: [StepFigures::Count + 1], float32, on the device, valid until the next
-  // step. After a divergence no step changes anything.
+  // step. A step that diverged, and all after it, change nothing but batch-norm's
+  // running statistics, which forward writes.
   at::Tensor Run(const DeviceBatch& batch, const std::vector<Piece>& pieces, int64_t global_n);
+
+  // The next step is again one like any other: after the weights were replaced.
+  void ForgetDivergence();
 
   // Forward and backward of `n` made-up pictures, leaving no trace: whether they fit.
   // Errors: kOutOfMemory.

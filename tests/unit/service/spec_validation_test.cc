@@ -208,6 +208,9 @@ TEST(SpecValidationTest, DeterministicTrialsNeedCpusAndEvenShares) {
                                              HasSubstr("accelerator: cpu, not any"))));
   spec.mutable_resources()->set_accelerator("cpu");
   EXPECT_THAT(Judge(spec), IsEmpty());
+  train.set_micro_batch(8);
+  EXPECT_THAT(Judge(spec), ElementsAre(StartsWith("train.micro_batch: cannot be set for")));
+  train.clear_micro_batch();
   spec.mutable_resources()->set_ranks(3);
   EXPECT_THAT(Judge(spec), ElementsAre(StartsWith(
                                "train.virtual_ranks: 4 cannot be shared evenly by the 3 ranks")));

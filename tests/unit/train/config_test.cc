@@ -50,7 +50,10 @@ TEST(TrainOptions, TheExtrasOfAStepHaveTheirLimits) {
   options.clip_grad_norm = 1;
   options.ema_decay = 0.999;
   options.micro_batch = 16;
+  EXPECT_EQ(Complaint(options), "");
   options.virtual_ranks = 8;
+  EXPECT_THAT(Complaint(options), HasSubstr("micro_batch cannot be set"));
+  options.micro_batch = 0;
   EXPECT_EQ(Complaint(options), "");
   options.optimizer.trust_coefficient = 0;
   options.clip_grad_norm = -1;

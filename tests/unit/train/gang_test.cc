@@ -1,17 +1,23 @@
 // Gangs of real processes on this host, with the transport that they choose.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <limits>
 #include <map>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "common/base/rng.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temp_dir.h"
 #include "worker/train/comm/rendezvous.h"
@@ -33,8 +39,7 @@ struct Gang {
 
 struct GangOptions {
   int world_size = 1;
-  std::string checkpoint = "-";
-  std::string flags = "n";  // gang_rank.cc explains them
+  std::vector<std::string> settings = {"flags=n"};  // gang_rank.cc explains them
   int pause_rank = -1;
   int pause_at = -1;
   std::vector<std::string> counts;
@@ -44,20 +49,20 @@ Gang StartGang(const GangOptions& options) {
   Gang gang;
   gang.address = "serve";
   for (int rank = 0; rank < options.world_size; ++rank) {
-    std::vector<std::string> arguments = {
-        GANG_RANK,
-        std::to_string(rank),
-        std::to_string(options.world_size),
-        gang.address,
-        rank == 0 ? options.checkpoint : "-",
-        options.flags,
-        std::to_string(rank == options.pause_rank ? options.pause_at : -1)};
+    std::vector<std::string> arguments = {GANG_RANK, std::to_string(rank),
+                                          std::to_string(options.world_size), gang.address};
+    arguments.insert(arguments.end(), options.settings.begin(), options.settings.end());
+    if (rank == options.pause_rank) {
+      arguments.push_back("pause_at=" + std::to_string(options.pause_at));
+    }
     arguments.insert(arguments.end(), options.counts.begin(), options.counts.end());
     gang.ranks.push_back(std::make_unique<Rank>(std::move(arguments)));
     if (rank == 0 && options.world_size > 1) gang.address = gang.ranks[0]->ReadUntil("store ");
   }
   return gang;
 }
+
+std::string Save(const std::string& path) { return "save=" + path; }
 
 std::vector<std::string> LinesWith(const std::string& text, const std::string& prefix) {
   std::vector<std::string> lines;
@@ -96,14 +101,21 @@ double LargestDifference(const std::string& a, const std::string& b) {
   return largest;
 }
 
+std::string Bytes(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 double LossOf(const std::string& line) { return std::stod(line.substr(5)); }
 
 TEST(Gang, StepOfTwoRanksEqualsStepOfOneOnTheJoinedBatch) {
   const testing::TempDir dir;
   const std::vector<std::string> one =
-      RunGang({.checkpoint = dir.Join("one"), .counts = {"8", "8", "8"}});
-  const std::vector<std::string> two =
-      RunGang({.world_size = 2, .checkpoint = dir.Join("two"), .counts = {"4,4", "4,4", "4,4"}});
+      RunGang({.settings = {"flags=n", Save(dir.Join("one"))}, .counts = {"8", "8", "8"}});
+  const std::vector<std::string> two = RunGang({.world_size = 2,
+                                                .settings = {"flags=n", Save(dir.Join("two"))},
+                                                .counts = {"4,4", "4,4", "4,4"}});
   EXPECT_LT(LargestDifference(dir.Join("one"), dir.Join("two")), 1e-5);
   const auto expected = LinesWith(one[0], "step");
   const auto losses = LinesWith(two[0], "step");
@@ -115,30 +127,33 @@ TEST(Gang, StepOfTwoRanksEqualsStepOfOneOnTheJoinedBatch) {
 
 TEST(Gang, UnevenAndEmptySlicesCountEachPictureOnce) {
   const testing::TempDir dir;
-  RunGang({.checkpoint = dir.Join("one"), .counts = {"7", "3", "1"}});
-  const std::vector<std::string> three = RunGang(
-      {.world_size = 3, .checkpoint = dir.Join("three"), .counts = {"3,2,2", "2,1,0", "1,0,0"}});
+  RunGang({.settings = {"flags=n", Save(dir.Join("one"))}, .counts = {"7", "3", "1"}});
+  const std::vector<std::string> three = RunGang({.world_size = 3,
+                                                  .settings = {"flags=n", Save(dir.Join("three"))},
+                                                  .counts = {"3,2,2", "2,1,0", "1,0,0"}});
   EXPECT_LT(LargestDifference(dir.Join("one"), dir.Join("three")), 1e-5);
   for (const std::string& output : three) EXPECT_THAT(output, HasSubstr("sums 6 3"));
 }
 
 TEST(Gang, TrainsWithBatchStatisticsOfItsOwnSlices) {
-  RunGang({.world_size = 2, .flags = "-", .counts = {"4,4", "4,4", "2,0"}});
+  RunGang({.world_size = 2, .settings = {}, .counts = {"4,4", "4,4", "2,0"}});
 }
 
 TEST(Gang, ChangesPhaseTogether) {
   const testing::TempDir dir;
-  RunGang({.checkpoint = dir.Join("one"), .flags = "np", .counts = {"6", "6", "1"}});
+  RunGang({.settings = {"flags=np", Save(dir.Join("one"))}, .counts = {"6", "6", "1"}});
   RunGang({.world_size = 2,
-           .checkpoint = dir.Join("two"),
-           .flags = "np",
+           .settings = {"flags=np", Save(dir.Join("two"))},
            .counts = {"3,3", "3,3", "1,0"}});
   EXPECT_LT(LargestDifference(dir.Join("one"), dir.Join("two")), 1e-5);
 }
 
 TEST(Gang, HangingRankIsLostAfterTheTimeout) {
-  Gang gang = StartGang(
-      {.world_size = 2, .flags = "nt", .pause_rank = 1, .pause_at = 1, .counts = {"2,2", "2,2"}});
+  Gang gang = StartGang({.world_size = 2,
+                         .settings = {"flags=nt"},
+                         .pause_rank = 1,
+                         .pause_at = 1,
+                         .counts = {"2,2", "2,2"}});
   EXPECT_THAT(gang.ranks[0]->ReadAll(), HasSubstr("error peer lost"));
   EXPECT_EQ(gang.ranks[0]->Wait(), 3);
 }
@@ -166,6 +181,167 @@ TEST_P(KilledRank, EndsTheOthersWithPeerLostInSeconds) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Victims, KilledRank, ::testing::Values(0, 1));
+
+// The moments of a step are tried out: from its forward pass over the sums of
+// buckets to the optimizer.
+TEST(Gang, RankKilledAnywhereInAStepEndsTheOther) {
+  for (const char* flags : {"flags=n", "flags=nv"}) {
+    for (const int after_ms : {0, 20, 40}) {
+      const std::vector<std::string> counts(200, "8,8");
+      Gang gang =
+          StartGang({.world_size = 2, .settings = {flags, "image_size=64"}, .counts = counts});
+      gang.ranks[1]->ReadUntil("step ");
+      gang.ranks[1]->ReadUntil("step ");
+      std::this_thread::sleep_for(std::chrono::milliseconds(after_ms));
+      const auto killed = Clock::now();
+      gang.ranks[1]->Kill();
+      EXPECT_EQ(gang.ranks[1]->Wait(), -SIGKILL);
+      EXPECT_THAT(gang.ranks[0]->ReadAll(), HasSubstr("error peer lost"));
+      EXPECT_EQ(gang.ranks[0]->Wait(), 3);
+      EXPECT_LT(std::chrono::duration<double>(Clock::now() - killed).count(), 20);
+    }
+  }
+}
+
+// The class of picture i of a step, as gang_rank draws it.
+int LabelOf(uint64_t step, uint64_t i) {
+  return static_cast<int>(Rng::ForKey(17, step, i).Below(4));
+}
+
+// A class with a logit of minus infinity harms the pictures of that class alone: their
+// loss is infinite, though all gradients are finite.
+TEST(Gang, InfiniteLossOfOneRankEndsAllWithItsNameAndTheWeightsBefore) {
+  const testing::TempDir dir;
+  const int barred = LabelOf(0, 1);
+  ASSERT_NE(LabelOf(0, 0), barred);
+  std::vector<float> bias(4, 0);
+  bias[static_cast<size_t>(barred)] = -std::numeric_limits<float>::infinity();
+  const std::string weights = dir.Join("weights");
+  WriteSafetensors(weights, {{.name = "fc.bias", .shape = {4}, .data = bias.data()}}, {});
+  for (const std::string flags : {"flags=n", "flags=nb"}) {
+    auto run = [&](int ranks, const std::string& counts) {
+      Gang gang = StartGang(
+          {.world_size = ranks,
+           .settings = {flags, "weights=" + weights, Save(dir.Join(std::to_string(ranks)))},
+           .counts = {counts}});
+      std::vector<std::string> outputs;
+      for (auto& rank : gang.ranks) outputs.push_back(rank->ReadAll());
+      for (auto& rank : gang.ranks) EXPECT_EQ(rank->Wait(), 4);
+      return outputs;
+    };
+    for (const std::string& output : run(2, "1,1")) {
+      EXPECT_THAT(output, HasSubstr("error diverged: the loss is inf (rank 1) at step 0 "));
+    }
+    // Another gradient; neither has moved anything.
+    run(1, "4");
+    EXPECT_TRUE(Bytes(dir.Join("1")) == Bytes(dir.Join("2")));
+  }
+}
+
+TEST(Gang, FrozenBodyAndEmptySlicesInBfloat16EqualOneRank) {
+  const auto one = RunGang({.settings = {"flags=nbp"}, .counts = {"6", "3", "1"}});
+  const auto two =
+      RunGang({.world_size = 2, .settings = {"flags=nbp"}, .counts = {"3,3", "2,1", "1,0"}});
+  const auto expected = LinesWith(one[0], "step");
+  const auto losses = LinesWith(two[0], "step");
+  ASSERT_EQ(losses.size(), 3u);
+  // Gradients in bfloat16 are rounded per rank.
+  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(LossOf(losses[i]), LossOf(expected[i]), 2e-2);
+}
+
+TEST(Gang, PiecesOfARankEqualItsWholeSlice) {
+  const testing::TempDir dir;
+  RunGang({.settings = {"flags=n", Save(dir.Join("one"))}, .counts = {"8", "7", "1"}});
+  // The ranks have different numbers of pieces.
+  RunGang({.world_size = 2,
+           .settings = {"flags=n", "micro_batch=3", Save(dir.Join("two"))},
+           .counts = {"6,2", "7,0", "1,0"}});
+  EXPECT_LT(LargestDifference(dir.Join("one"), dir.Join("two")), 1e-5);
+}
+
+// --- the same bits, whatever the number of ranks -------------------------------------
+
+// 10 pictures in 4 virtual ranks: 3, 3, 2, 2; and a last batch that leaves one without.
+const std::map<int, std::pair<std::string, std::string>>& Shares() {
+  static const std::map<int, std::pair<std::string, std::string>> shares = {
+      {1, {"10", "3"}}, {2, {"6,4", "2,1"}}, {4, {"3,3,2,2", "1,1,1,0"}}};
+  return shares;
+}
+
+// Three epochs of two steps.
+std::vector<std::string> Batches(int world_size) {
+  const auto& [whole, last] = Shares().at(world_size);
+  return {whole, last, whole, last, whole, last};
+}
+
+struct Sameness {
+  const char* flags;
+  const char* transport;
+};
+
+class Deterministic : public ::testing::TestWithParam<Sameness> {
+ protected:
+  std::vector<std::string> Settings(const std::string& checkpoint) const {
+    return {std::string("flags=") + GetParam().flags, "epoch=2", Save(checkpoint)};
+  }
+  std::vector<std::string> GangSettings(const std::string& checkpoint) const {
+    std::vector<std::string> settings = Settings(checkpoint);
+    settings.push_back(std::string("transport=") + GetParam().transport);
+    return settings;
+  }
+};
+
+TEST_P(Deterministic, LossesAndCheckpointsOfOneTwoAndFourRanksHaveTheSameBits) {
+  const testing::TempDir dir;
+  const auto one = RunGang({.settings = Settings(dir.Join("1")), .counts = Batches(1)});
+  const auto expected = LinesWith(one[0], "step");
+  ASSERT_EQ(expected.size(), 6u);
+  for (const int ranks : {2, 4}) {
+    const std::string checkpoint = dir.Join(std::to_string(ranks));
+    const auto outputs = RunGang(
+        {.world_size = ranks, .settings = GangSettings(checkpoint), .counts = Batches(ranks)});
+    for (const std::string& output : outputs) EXPECT_EQ(LinesWith(output, "step"), expected);
+    EXPECT_TRUE(Bytes(checkpoint) == Bytes(dir.Join("1")));
+  }
+}
+
+TEST_P(Deterministic, GangKilledInAStepGoesOnWithTheSameBitsOnOtherNumbersOfRanks) {
+  const testing::TempDir dir;
+  const auto whole = RunGang({.settings = Settings(dir.Join("whole")), .counts = Batches(1)});
+  const auto expected = LinesWith(whole[0], "step");
+  ASSERT_EQ(expected.size(), 6u);
+  // Rank 0 is in the fourth step, of the second epoch, and waits for rank 1.
+  Gang gang = StartGang({.world_size = 2,
+                         .settings = GangSettings(dir.Join("middle")),
+                         .pause_rank = 1,
+                         .pause_at = 3,
+                         .counts = Batches(2)});
+  gang.ranks[1]->ReadUntil("paused");
+  gang.ranks[1]->Kill();
+  const std::string before = gang.ranks[0]->ReadAll();
+  EXPECT_EQ(gang.ranks[0]->Wait(), 3) << before;
+  EXPECT_EQ(LinesWith(before, "step"),
+            std::vector<std::string>(expected.begin(), expected.begin() + 3));
+  const std::vector<std::string> rest(expected.begin() + 2, expected.end());
+  for (const int ranks : {1, 4}) {
+    const std::string checkpoint = dir.Join("resumed on " + std::to_string(ranks));
+    std::vector<std::string> settings =
+        ranks == 1 ? Settings(checkpoint) : GangSettings(checkpoint);
+    settings.push_back("resume=" + dir.Join("middle"));
+    const auto outputs =
+        RunGang({.world_size = ranks, .settings = settings, .counts = Batches(ranks)});
+    for (const std::string& output : outputs) EXPECT_EQ(LinesWith(output, "step"), rest);
+    EXPECT_TRUE(Bytes(checkpoint) == Bytes(dir.Join("whole")));
+  }
+}
+
+// Batch-norm in training and SGD with momentum in all of them.
+INSTANTIATE_TEST_SUITE_P(Runs, Deterministic,
+                         ::testing::Values(Sameness{"v", "shm"}, Sameness{"vb", "gloo"},
+                                           Sameness{"vbce", "shm"}),
+                         [](const auto& run) {
+                           return std::string(run.param.flags) + "_" + run.param.transport;
+                         });
 
 TEST(Rendezvous, StoreThatIsNotThereIsAPeerLost) {
   std::string address;

@@ -1,0 +1,110 @@
+#include "worker/trainer/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "worker/trainer/available_memory.h"
+
+namespace mead::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::Prepare Prepare() {
+  v1::Prepare prepare;
+  prepare.set_world_size(1);
+  prepare.set_device("cpu");
+  prepare.set_threads(2);
+  return prepare;
+}
+
+TEST(TrainerOptions, AbsentKeysGetTheDefaultsOfTheSweepFile) {
+  const train::TrainOptions options = ToTrainOptions(Prepare(), 3, 10);
+  EXPECT_EQ(options.model, "resnet50");
+  EXPECT_EQ(options.batch_size, 64);
+  EXPECT_EQ(options.epochs, 10);
+  EXPECT_EQ(options.num_classes, 3);
+  EXPECT_EQ(options.steps_per_epoch, 10);
+  EXPECT_EQ(options.threads, 2);
+  EXPECT_EQ(options.precision, train::Precision::kFp32);
+  EXPECT_EQ(options.optimizer.kind, train::OptimizerKind::kSgd);
+  EXPECT_EQ(options.clip_grad_norm, 0);
+  EXPECT_EQ(options.ema_decay, 0);
+  EXPECT_EQ(options.micro_batch, 0);
+  EXPECT_EQ(options.virtual_ranks, 0);
+  EXPECT_FALSE(options.freeze_batch_norm);
+}
+
+TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
+  v1::Prepare prepare = Prepare();
+  v1::TrainConfig& config = *prepare.mutable_config();
+  config.set_ema(0.999);
+  config.set_micro_batch(8);
+  config.set_freeze_batch_norm(true);
+  config.set_precision("bf16");
+  config.mutable_optimizer()->set_name("lars");
+  config.mutable_optimizer()->set_clip_grad_norm(2.5);
+  config.mutable_optimizer()->set_trust_coefficient(0.02);
+  const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
+  EXPECT_EQ(options.ema_decay, 0.999);
+  EXPECT_EQ(options.micro_batch, 8);
+  EXPECT_TRUE(options.freeze_batch_norm);
+  EXPECT_EQ(options.precision, train::Precision::kBf16);
+  EXPECT_EQ(options.optimizer.kind, train::OptimizerKind::kLars);
+  EXPECT_EQ(options.clip_grad_norm, 2.5);
+  EXPECT_EQ(options.optimizer.trust_coefficient, 0.02);
+}
+
+TEST(TrainerOptions, DeterministicTrialsHaveFourVirtualRanksUnlessToldOtherwise) {
+  v1::Prepare prepare = Prepare();
+  prepare.mutable_config()->set_virtual_ranks(8);  // says nothing alone
+  EXPECT_EQ(ToTrainOptions(prepare, 3, 10).virtual_ranks, 0);
+  prepare.mutable_config()->set_deterministic(true);
+  EXPECT_EQ(ToTrainOptions(prepare, 3, 10).virtual_ranks, 8);
+  prepare.mutable_config()->clear_virtual_ranks();
+  EXPECT_EQ(ToTrainOptions(prepare, 3, 10).virtual_ranks, 4);
+}
+
+TEST(TrainerOptions, GpusComputeInBfloat16AndKnowTheirOwnMemory) {
+  v1::Prepare prepare = Prepare();
+  EXPECT_GT(ToTrainOptions(prepare, 3, 10).memory_limit_bytes, 0);
+  EXPECT_LE(ToTrainOptions(prepare, 3, 10).memory_limit_bytes, int64_t{1} << 50);
+  prepare.set_device("cuda:1");
+  const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
+  EXPECT_EQ(options.precision, train::Precision::kBf16);
+  EXPECT_EQ(options.memory_limit_bytes, 0);
+  EXPECT_EQ(options.device, "cuda:1");
+}
+
+TEST(TrainerOptions, PhasesAddUpToTheEpochs) {
+  v1::Prepare prepare = Prepare();
+  v1::Phase* frozen = prepare.mutable_config()->add_phases();
+  frozen->set_epochs(2);
+  frozen->set_freeze("body");
+  v1::Phase* whole = prepare.mutable_config()->add_phases();
+  whole->set_epochs(3);
+  whole->add_lr_scale(0.1);
+  whole->add_lr_scale(1);
+  const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
+  EXPECT_EQ(options.epochs, 5);
+  ASSERT_EQ(options.phases.size(), 2u);
+  EXPECT_TRUE(options.phases[0].freeze_body);
+  EXPECT_EQ(options.phases[1].body_lr_scale, 0.1);
+  whole->add_lr_scale(2);
+  try {
+    ToTrainOptions(prepare, 3, 10);
+    FAIL() << "no error";
+  } catch (const train::TrainError& error) {
+    EXPECT_EQ(error.kind(), train::ErrorKind::kUserError);
+    EXPECT_THAT(error.what(), HasSubstr("lr_scale needs two numbers, got 3"));
+  }
+}
+
+TEST(TrainerOptions, DivergenceIsTheUsersAndAPeerIsNot) {
+  EXPECT_EQ(ToFailureKind(train::ErrorKind::kDiverged), v1::FAILURE_KIND_USER_ERROR);
+  EXPECT_EQ(ToFailureKind(train::ErrorKind::kOutOfMemory), v1::FAILURE_KIND_OUT_OF_MEMORY);
+  EXPECT_EQ(ToFailureKind(train::ErrorKind::kPeerLost), v1::FAILURE_KIND_INFRASTRUCTURE);
+}
+
+}  // namespace
+}  // namespace mead::trainer
