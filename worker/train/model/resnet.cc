@@ -6,6 +6,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "worker/train/ops/conv.h"
+
 namespace mead::train {
 namespace {
 
@@ -145,8 +147,7 @@ int64_t ResNet::parameter_count() const {
 }
 
 at::Tensor ResNet::Convolve(const ConvNorm& layer, const at::Tensor& x) {
-  return at::conv2d(x, layer.weight, /*bias=*/{}, {layer.stride, layer.stride},
-                    {layer.padding, layer.padding});
+  return train::Convolve(x, layer.weight, layer.stride, layer.padding);
 }
 
 Fork ResNet::Apply(const Block& block, const Fork& x, NormStatistics statistics) {

@@ -1,0 +1,187 @@
+// The convolution operator against LibTorch's own, computed in float64.
+#include "worker/train/ops/conv.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <ostream>
+#include <tuple>
+#include <vector>
+
+namespace mead::train {
+namespace {
+
+struct Case {
+  int64_t n, in_c, out_c, h, w, kernel, stride;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << c.n << 'x' << c.in_c << 'x' << c.h << 'x' << c.w << " to " << c.out_c << ", "
+               << c.kernel << 'x' << c.kernel << " stride " << c.stride;
+  }
+};
+
+// x: [n, in_c, h, w], weight: [out_c, in_c, kernel, kernel], dy: [n, out_c, ...]
+struct Problem {
+  explicit Problem(const Case& c, at::ScalarType type = at::kBFloat16)
+      : stride(c.stride), padding(c.kernel / 2) {
+    at::manual_seed(1);
+    auto tensor = [&](at::IntArrayRef sizes) {
+      return at::randn(sizes).to(type).contiguous(at::MemoryFormat::ChannelsLast);
+    };
+    x = tensor({c.n, c.in_c, c.h, c.w}).set_requires_grad(true);
+    weight = tensor({c.out_c, c.in_c, c.kernel, c.kernel}).set_requires_grad(true);
+    dy = tensor({c.n, c.out_c, (c.h + 2 * padding - c.kernel) / stride + 1,
+                 (c.w + 2 * padding - c.kernel) / stride + 1});
+  }
+
+  void Run() {
+    x.mutable_grad().reset();
+    weight.mutable_grad().reset();
+    y = Convolve(x, weight, stride, padding);
+    y.backward(dy);
+  }
+
+  // LibTorch's result and gradients of x and weight, in float64.
+  std::array<at::Tensor, 3> Reference() const {
+    at::NoGradGuard no_grad;
+    const at::Tensor wide_x = x.detach().to(at::kDouble);
+    const at::Tensor wide_weight = weight.detach().to(at::kDouble);
+    const auto [dx, dw, db] = at::convolution_backward(
+        dy.to(at::kDouble), wide_x, wide_weight, at::OptionalIntArrayRef(), {stride, stride},
+        {padding, padding}, {1, 1}, false, {0, 0}, 1, {true, true, false});
+    return {at::conv2d(wide_x, wide_weight, {}, {stride, stride}, {padding, padding}), dx, dw};
+  }
+
+  // Terms of an element of the weight's gradient.
+  int64_t Pixels() const { return dy.size(0) * dy.size(2) * dy.size(3); }
+
+  int64_t stride, padding;
+  at::Tensor x, weight, dy, y;
+};
+
+// A bfloat16 holds 8 bits, so rounding a result once is off by 2^-8 of it at most. The
+// float32 sum before it is off by far less, but of the terms' size rather than the
+// result's: terms are of size 1, so `floor` is a few float32 roundings of a sum of
+// sqrt(terms).
+void ExpectRoundedOnce(const at::Tensor& value, const at::Tensor& reference, int64_t terms) {
+  ASSERT_EQ(value.sizes(), reference.sizes());
+  const double floor = 1e-5 * std::sqrt(static_cast<double>(terms));
+  const at::Tensor error = (value.detach().to(at::kDouble) - reference).abs();
+  const at::Tensor allowed = reference.abs() / 256 + floor;
+  EXPECT_EQ((error > allowed).sum().item<int64_t>(), 0)
+      << "largest error " << error.max().item<double>() << ", terms " << terms;
+}
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  for (const int64_t kernel : {1, 3}) {
+    for (const int64_t stride : {1, 2}) {
+      cases.push_back({2, 64, 64, 56, 56, kernel, stride});   // several ranges of pixels
+      cases.push_back({2, 64, 272, 14, 14, kernel, stride});  // unequal blocks of rows
+      cases.push_back({1, 1088, 32, 7, 7, kernel, stride});   // several blocks of columns
+      cases.push_back({3, 128, 128, 7, 7, kernel, stride});   // an odd number of pixels
+      cases.push_back({1, 80, 48, 33, 17, kernel, stride});
+      cases.push_back({5, 48, 80, 17, 33, kernel, stride});
+      cases.push_back({1, 16, 16, 1, 1, kernel, stride});
+      cases.push_back({2, 16, 64, 2, 3, kernel, stride});
+    }
+  }
+  cases.push_back({2, 3, 64, 32, 32, 7, 2});  // LibTorch's: a stem
+  cases.push_back({2, 24, 40, 9, 9, 3, 1});   // LibTorch's: channels
+  return cases;
+}
+
+class ConvolveOn : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, ConvolveOn, ::testing::ValuesIn(Cases()));
+
+TEST_P(ConvolveOn, GivesLibTorchsResultAndGradients) {
+  const Case& c = GetParam();
+  Problem problem(c);
+  problem.Run();
+  const auto [y, dx, dw] = problem.Reference();
+  const int64_t taps = c.kernel * c.kernel;
+  ExpectRoundedOnce(problem.y, y, c.in_c * taps);
+  ExpectRoundedOnce(problem.x.grad(), dx, c.out_c * taps);
+  ExpectRoundedOnce(problem.weight.grad(), dw, problem.Pixels());
+}
+
+// The kernels themselves, also for shapes for which LibTorch's are taken.
+TEST_P(ConvolveOn, WeightKernelsAgreeWhateverTheThreads) {
+  const ConvWeightsKernels* kernels = ActiveConvWeights();
+  const Case& c = GetParam();
+  const Problem problem(c);
+  const ConvShape shape{.n = c.n,
+                        .in_h = c.h,
+                        .in_w = c.w,
+                        .in_c = c.in_c,
+                        .out_h = problem.dy.size(2),
+                        .out_w = problem.dy.size(3),
+                        .out_c = c.out_c,
+                        .kernel = c.kernel,
+                        .stride = c.stride,
+                        .padding = problem.padding};
+  if (kernels == nullptr) GTEST_SKIP() << "LibTorch's kernels are taken on this processor";
+  if (!ConvWeightsSupported(shape)) GTEST_SKIP() << "not a shape of the kernels";
+  auto gradient = [&](int threads) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    at::Tensor dw = at::full_like(problem.weight.detach(), 1e30);
+    ConvWeightsOnCpu(*kernels, problem.x.data_ptr<c10::BFloat16>(),
+                     problem.dy.data_ptr<c10::BFloat16>(), shape, dw.data_ptr<c10::BFloat16>());
+    at::set_num_threads(before);
+    return dw;
+  };
+  const at::Tensor one = gradient(1);
+  ExpectRoundedOnce(one, problem.Reference()[2], problem.Pixels());
+  for (const int threads : {2, 3, 5}) EXPECT_TRUE(at::equal(gradient(threads), one)) << threads;
+}
+
+TEST(Convolve, WeightGradientIsChannelsLast) {
+  Problem problem({2, 64, 256, 14, 14, 1, 1});
+  problem.Run();
+  EXPECT_TRUE(problem.weight.grad().is_contiguous(at::MemoryFormat::ChannelsLast));
+}
+
+TEST(Convolve, ContiguousGradientsAndInputsAreTaken) {
+  Problem problem({2, 64, 64, 9, 9, 3, 1});
+  problem.Run();
+  const at::Tensor expected = problem.weight.grad();
+  problem.x = problem.x.detach().contiguous().set_requires_grad(true);
+  problem.dy = problem.dy.contiguous();
+  problem.Run();
+  EXPECT_TRUE(at::equal(problem.weight.grad(), expected));
+}
+
+TEST(Convolve, OnlyNeededGradientsAreComputed) {
+  Problem problem({2, 64, 64, 9, 9, 1, 1});
+  problem.x.set_requires_grad(false);
+  problem.Run();
+  EXPECT_FALSE(problem.x.grad().defined());
+  EXPECT_TRUE(problem.weight.grad().defined());
+  problem.x.set_requires_grad(true);
+  problem.weight.set_requires_grad(false);  // a frozen layer
+  problem.Run();
+  EXPECT_TRUE(problem.x.grad().defined());
+  EXPECT_FALSE(problem.weight.grad().defined());
+}
+
+TEST(Convolve, WiderTypesAreLibTorchs) {
+  Problem problem({2, 16, 16, 9, 9, 3, 1}, at::kDouble);
+  problem.Run();
+  const auto [y, dx, dw] = problem.Reference();
+  EXPECT_TRUE(at::allclose(problem.y, y));
+  EXPECT_TRUE(at::allclose(problem.x.grad(), dx));
+  EXPECT_TRUE(at::allclose(problem.weight.grad(), dw));
+}
+
+TEST(ConvWeightsChoice, ForcedDownTakesLibTorchs) {
+  EXPECT_EQ(ChooseConvWeights("AVX2"), nullptr);
+  EXPECT_EQ(ChooseConvWeights("DEFAULT"), nullptr);
+  EXPECT_EQ(ActiveConvWeights(), ChooseConvWeights(at::get_cpu_capability()));
+}
+
+}  // namespace
+}  // namespace mead::train
