@@ -85,8 +85,8 @@ __global__ void __launch_bounds__(SumGrid::kThreads)
   const auto rows = static_cast<double>(shape.rows);
   const double shift = totals[0][i] / rows;
   const double batch_mean = static_cast<double>(x[pilot_row * shape.channels + channel]) + shift;
-  const double sum = totals[1][i] - totals[0][i] * shift;
-  const double square_distances = sum < 0 ? 0.0 : sum;  // rounding; NaN stays NaN
+  const double distances = totals[1][i] - totals[0][i] * shift;
+  const double square_distances = distances < 0 ? 0.0 : distances;  // rounding; NaN stays NaN
   mean[channel] = static_cast<A>(batch_mean);
   inverse_deviation[channel] =
       static_cast<A>(1.0 / sqrt(square_distances / rows + static_cast<double>(epsilon)));
