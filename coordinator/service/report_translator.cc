@@ -40,11 +40,13 @@ absl::StatusOr<std::string> PlanDigest(const core::ClusterState& state, const co
   // Nothing that the plan depends on differs between accelerators.
   MEAD_ASSIGN_OR_RETURN(const v1::TrainConfig config,
                         TrialConfig(state, trial, core::Accelerator::kAny));
+  // Deterministic trials are planned for their virtual ranks, as the trainer plans.
+  const int ranks = config.deterministic() ? config.virtual_ranks() : spec.ranks;
   const EpochPlan plan({.num_samples = dataset->second.train_samples,
                         .seed = config.seed(),
                         .epoch = static_cast<uint64_t>(epoch),
                         .batch_size = static_cast<uint64_t>(config.batch_size()),
-                        .world_size = static_cast<uint32_t>(spec.ranks)});
+                        .world_size = static_cast<uint32_t>(ranks)});
   return plan.Digest();
 }
 

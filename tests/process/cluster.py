@@ -142,8 +142,8 @@ class Cluster:
     def add_dataset(self, images_per_class=12):
         self.mead("dataset", "synth", "tiny", "--images-per-class", images_per_class, "--size", 64)
 
-    def submit(self, trials=1, epochs=6, ranks=2):
-        """Submits a sweep over learning rates and returns its id."""
+    def submit(self, trials=1, epochs=6, ranks=2, settings=()):
+        """Submits a sweep over learning rates and returns its id; settings: `key=value`."""
         rates = ", ".join(f"{0.01 * (i + 1):.2f}" for i in range(trials))
         spec = self.dir / "sweep.yaml"
         spec.write_text(f"""apiVersion: mead/v1
@@ -162,7 +162,8 @@ train:
 space:
   optimizer.lr: {{choice: [{rates}]}}
 """)
-        return self.mead("submit", spec, "-o", "name").strip()
+        changes = [word for setting in settings for word in ("--set", setting)]
+        return self.mead("submit", spec, *changes, "-o", "name").strip()
 
     def wait_for_sweep(self, sweep_id, seconds=240.0):
         ended = {"SWEEP_STATE_SUCCEEDED", "SWEEP_STATE_FAILED", "SWEEP_STATE_STOPPED"}

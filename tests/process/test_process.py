@@ -55,6 +55,37 @@ class SweepTest(unittest.TestCase):
             self.assertEqual(list((cluster.dir / "worker-1" / "work").iterdir()), [])
 
 
+class StepSettingsTest(unittest.TestCase):
+    def test_deterministic_trials_of_one_and_two_ranks_have_equal_losses(self):
+        with Cluster() as cluster:
+            cluster.start()
+            cluster.add_dataset(images_per_class=5)
+            losses = {}
+            for ranks in (1, 2):
+                sweep_id = cluster.submit(epochs=2, ranks=ranks,
+                                          settings=["train.deterministic=true", "train.ema=0.9",
+                                                    "train.optimizer.clip_grad_norm=1"])
+                result = cluster.wait_for_sweep(sweep_id)
+                self.assertEqual(result["sweep"]["state"], "SWEEP_STATE_SUCCEEDED")
+                points = cluster.get(f"trials/{sweep_id}-0/metrics")["points"]
+                losses[ranks] = [point["value"] for point in points
+                                 if point["name"] == "train/loss"]
+            self.assertEqual(len(losses[1]), 2)
+            self.assertEqual(losses[1], losses[2])
+
+    def test_trial_in_pieces_says_so_in_its_log(self):
+        with Cluster() as cluster:
+            cluster.start(workers=1)
+            cluster.add_dataset(images_per_class=5)
+            sweep_id = cluster.submit(epochs=1, ranks=1, settings=["train.micro_batch=2"])
+            result = cluster.wait_for_sweep(sweep_id)
+            self.assertEqual(result["sweep"]["state"], "SWEEP_STATE_SUCCEEDED")
+            said = [line for line in cluster.logs(f"{sweep_id}-0") if "in pieces of" in line]
+            self.assertEqual(said, ["rank 0 computes its batches in pieces of 2 pictures "
+                                    "(micro_batch) and adds their gradients up; batch-norm "
+                                    "normalises over a piece"])
+
+
 class KilledTrainerTest(unittest.TestCase):
     def test_gang_stops_and_goes_on_from_its_last_checkpoint(self):
         with Cluster() as cluster:
