@@ -24,7 +24,7 @@ install(TARGETS ${programs} RUNTIME_DEPENDENCY_SET mead_libraries DESTINATION bi
 # LibTorch's are installed below; the C library and the driver belong to the machine.
 install(RUNTIME_DEPENDENCY_SET mead_libraries DESTINATION lib
   PRE_EXCLUDE_REGEXES "^lib(c|m|pthread|dl|rt|resolv)\\.so" "^ld-linux"
-    "^lib(torch|c10|shm|cud|cublas|cufft|cufile|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink|nvshmem|nvToolsExt|gomp-|cupti|cuda)"
+    "^lib(torch|c10|shm|cud|cublas|cufft|cufile|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink|nvshmem|nvToolsExt|gomp|cupti|cuda)"
   POST_EXCLUDE_REGEXES ".*/site-packages/.*")
 foreach(folder IN LISTS torch_folders)
   install(DIRECTORY ${MEAD_SITE_PACKAGES}/${folder}/ DESTINATION ${site}/${folder}

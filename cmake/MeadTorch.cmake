@@ -47,6 +47,14 @@ target_include_directories(mead_torch SYSTEM INTERFACE
   ${site}/torch/include ${site}/torch/include/torch/csrc/api/include ${toolkit_include}
   ${site}/nvidia/cu13/include ${site}/nvidia/nccl/include)
 target_compile_definitions(mead_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+# at::parallel_for is a template: without OpenMP here it runs its body on one thread,
+# and says nothing. The wheel's own runtime is linked, so that there is one of it.
+target_compile_options(mead_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+if(EXISTS ${site}/torch/lib/libgomp.so.1)
+  target_link_libraries(mead_torch INTERFACE ${site}/torch/lib/libgomp.so.1)
+else()
+  target_link_libraries(mead_torch INTERFACE gomp)
+endif()
 # LibTorch holds Gloo but not its headers; a GPU machine may lack them.
 find_path(MEAD_GLOO_INCLUDE gloo/context.h)
 if(MEAD_GLOO_INCLUDE)

@@ -4,6 +4,10 @@
 
 #include <array>
 
+#ifndef _OPENMP
+#error "at::parallel_for would run on one thread: compile with -fopenmp"
+#endif
+
 namespace mead::train {
 namespace {
 

@@ -5,6 +5,10 @@
 
 #include <algorithm>
 
+#ifndef _OPENMP
+#error "at::parallel_for would run on one thread: compile with -fopenmp"
+#endif
+
 namespace mead::train {
 namespace {
 

@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+#ifndef _OPENMP
+#error "at::parallel_for would run on one thread: compile with -fopenmp"
+#endif
+
 namespace mead::train {
 namespace {
 
