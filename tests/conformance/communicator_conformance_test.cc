@@ -11,6 +11,7 @@
 #include <functional>
 #include <latch>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -33,6 +34,10 @@ struct Kind {
   std::string name;  // as Communicator::transport()
   int world_size = 1;
 };
+
+std::ostream& operator<<(std::ostream& out, const Kind& kind) {
+  return out << kind.name << ", " << kind.world_size << " ranks";
+}
 
 std::shared_ptr<Communicator> Make(const Kind& kind, int rank,
                                    const std::shared_ptr<RendezvousStore>& store) {
