@@ -354,7 +354,12 @@ TrainingSession::TrainingSession(const TrainOptions& options,
   });
 }
 
-TrainingSession::~TrainingSession() = default;
+// A warm trainer that waits for its next trial must not keep a step's memory from
+// the other ranks of the node, nor take it for used when it looks what there is.
+TrainingSession::~TrainingSession() {
+  impl_.reset();
+  TrimCpuPool();
+}
 
 WeightsReport TrainingSession::LoadWeights(const std::string& path) {
   return OnStream("loading weights", [&] {

@@ -137,6 +137,15 @@ TEST_F(CpuPool, FreeBlocksBeyondThePeakAreGivenBack) {
   EXPECT_LE(use.cached_bytes, use.peak_bytes);
 }
 
+TEST_F(CpuPool, TrimmingGivesBackAllThatIsFreeAndNothingElse) {
+  at::Tensor used = Bytes(4 * kMiB).fill_(7);
+  { const at::Tensor gone = Bytes(8 * kMiB); }
+  EXPECT_GE(CpuPoolUsage().cached_bytes, 8 * kMiB);
+  TrimCpuPool();
+  EXPECT_EQ(CpuPoolUsage().cached_bytes, 0);
+  EXPECT_TRUE(used.eq(7).all().item<bool>());
+}
+
 TEST_F(CpuPool, BlocksAreAlignedForTheWidestVectors) {
   for (const int64_t size : {int64_t{1}, int64_t{1000}, 65 * int64_t{1024}, kMiB + 1, 5 * kMiB}) {
     const at::Tensor tensor = Bytes(size);

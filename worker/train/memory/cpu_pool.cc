@@ -50,6 +50,11 @@ class CpuPool final : public c10::Allocator {
     limit_ = bytes;
   }
 
+  void Trim() {
+    const std::lock_guard lock(mutex_);
+    GiveBack(0);
+  }
+
   void ResetPeak() {
     const std::lock_guard lock(mutex_);
     peak_ = in_use_;
@@ -176,5 +181,7 @@ void InstallCpuPool(int64_t limit_bytes) {
 CpuPoolUse CpuPoolUsage() { return CpuPool::Get().Usage(); }
 
 void ResetCpuPoolPeak() { CpuPool::Get().ResetPeak(); }
+
+void TrimCpuPool() { CpuPool::Get().Trim(); }
 
 }  // namespace mead::train

@@ -31,4 +31,7 @@ void InstallCpuPool(int64_t limit_bytes);
 CpuPoolUse CpuPoolUsage();
 void ResetCpuPoolPeak();
 
+// Gives all free blocks back to the kernel.
+void TrimCpuPool();
+
 }  // namespace mead::train
