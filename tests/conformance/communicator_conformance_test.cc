@@ -293,9 +293,11 @@ TEST_P(CommunicatorConformance, SumsGoOnWhileOtherCollectivesRun) {
   });
 }
 
-TEST_P(CommunicatorConformance, AbortFailsWhatIsUnderWayOnEveryRank) {
-  // NCCL's peers find out by their own timeout or their agent's.
-  if (world_size() == 1 || kind().name == "nccl") GTEST_SKIP() << "nobody waits for another";
+// Of gangs that learn of an abort: NCCL's peers find out by their own timeout or their
+// agent's.
+class AbortConformance : public CommunicatorConformance {};
+
+TEST_P(AbortConformance, FailsWhatIsUnderWayOnEveryRank) {
   OnEveryRank([](Communicator& gang) {
     gang.Barrier();
     at::Tensor tensor = Whole(gang, gang.rank(), 1000, at::kFloat);
@@ -313,9 +315,10 @@ TEST_P(CommunicatorConformance, AbortFailsWhatIsUnderWayOnEveryRank) {
   });
 }
 
-TEST_P(CommunicatorConformance, AbortFromAnotherThreadWakesWhoWaits) {
-  if (world_size() == 1 || kind().name == "nccl") GTEST_SKIP() << "nobody waits for another";
-  if (kind().name == "gloo") GTEST_SKIP() << "Gloo's own waiters end with their timeout";
+// Of gangs whose aborting rank wakes its own waiters, too: Gloo's end with their timeout.
+class WakingAbortConformance : public CommunicatorConformance {};
+
+TEST_P(WakingAbortConformance, FromAnotherThreadWakesWhoWaits) {
   std::latch failed(world_size() - 1);
   OnEveryRank([&](Communicator& gang) {
     gang.Barrier();
@@ -328,19 +331,30 @@ TEST_P(CommunicatorConformance, AbortFromAnotherThreadWakesWhoWaits) {
   });
 }
 
-std::vector<Kind> AllKinds() {
-  std::vector<Kind> kinds = {{.name = "alone", .world_size = 1}};
-  for (const char* name : {"gloo", "shm"}) {
+std::vector<Kind> Gangs(const std::vector<std::string>& names) {
+  std::vector<Kind> kinds;
+  for (const std::string& name : names) {
     for (const int world_size : {2, 3, 4}) kinds.push_back({name, world_size});
   }
+  return kinds;
+}
+
+std::vector<Kind> AllKinds() {
+  std::vector<Kind> kinds = Gangs({"gloo", "shm"});
+  kinds.push_back({"alone", 1});
   for (const int world_size : {1, 2}) kinds.push_back({"nccl", world_size});
   return kinds;
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, CommunicatorConformance, ::testing::ValuesIn(AllKinds()),
-                         [](const auto& test) {
-                           return test.param.name + std::to_string(test.param.world_size);
-                         });
+std::string NameOf(const ::testing::TestParamInfo<Kind>& test) {
+  return test.param.name + std::to_string(test.param.world_size);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, CommunicatorConformance, ::testing::ValuesIn(AllKinds()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Every, AbortConformance, ::testing::ValuesIn(Gangs({"gloo", "shm"})),
+                         NameOf);
+INSTANTIATE_TEST_SUITE_P(Every, WakingAbortConformance, ::testing::ValuesIn(Gangs({"shm"})),
+                         NameOf);
 
 }  // namespace
 }  // namespace mead::train
