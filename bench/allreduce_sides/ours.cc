@@ -11,14 +11,13 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
-#include <cstdio>
-#include <exception>
-#include <iostream>
+#include <istream>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "bench/side.h"
 #include "worker/train/comm/buckets.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/comm/rendezvous.h"
@@ -42,10 +41,7 @@ std::shared_ptr<train::Communicator> Join(char** argv) {
   const std::string store_text = argv[5];
   const auto store = store_text == "serve" ? train::RendezvousStore::Serve("127.0.0.1", kTimeout)
                                            : train::RendezvousStore::Connect(store_text, kTimeout);
-  if (store_text == "serve") {
-    std::printf("store %s\n", store->address().c_str());
-    std::fflush(stdout);
-  }
+  if (store_text == "serve") Say("store " + store->address());
   return train::MakeCommunicator(options, store);
 }
 
@@ -69,33 +65,28 @@ void Run(char** argv) {
   at::set_num_threads(std::stoi(argv[2]));
   const auto gang = Join(argv);
   std::vector<at::Tensor> buckets;  // [size], float32
-  std::puts("ready");
-  std::fflush(stdout);
-  for (std::string order; std::cin >> order;) {
-    if (order == "plan") {
-      int64_t bytes = 0;
-      std::string sizes;
-      std::cin >> bytes >> sizes;
-      std::puts(Plan(bytes, Numbers(sizes)).c_str());
-    } else if (order == "use") {
-      std::string sizes;
-      std::cin >> sizes;
-      buckets.clear();
-      for (const int64_t size : Numbers(sizes)) {
-        buckets.push_back(gang->AllocateBuffer(size, at::kFloat));
-      }
-      Step(*gang, buckets);
-      std::puts("ok");
-    } else {
-      const int steps = std::stoi(order);
-      gang->Barrier();
-      const auto start = std::chrono::steady_clock::now();
-      for (int i = 0; i < steps; ++i) Step(*gang, buckets);
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      std::printf("%.9f\n", seconds.count());
-    }
-    std::fflush(stdout);
-  }
+  AnswerOrders({.run =
+                    [&](int steps) {
+                      gang->Barrier();
+                      for (int i = 0; i < steps; ++i) Step(*gang, buckets);
+                    },
+                .others = {{"plan",
+                            [](std::istream& in) {
+                              int64_t bytes = 0;
+                              std::string sizes;
+                              in >> bytes >> sizes;
+                              return Plan(bytes, Numbers(sizes));
+                            }},
+                           {"use", [&](std::istream& in) -> std::string {
+                              std::string sizes;
+                              in >> sizes;
+                              buckets.clear();
+                              for (const int64_t size : Numbers(sizes)) {
+                                buckets.push_back(gang->AllocateBuffer(size, at::kFloat));
+                              }
+                              Step(*gang, buckets);
+                              return "ok";
+                            }}}});
 }
 
 }  // namespace
@@ -103,11 +94,5 @@ void Run(char** argv) {
 
 int main(int argc, char** argv) {
   if (argc != 6) return 2;
-  try {
-    mead::bench::Run(argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "allreduce_ours: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return mead::bench::RunSide("allreduce_ours", [&] { mead::bench::Run(argv); });
 }

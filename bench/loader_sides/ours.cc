@@ -3,12 +3,11 @@
 //
 // Usage: loader_ours PICTURES OUT_DIR IMAGE_SIZE BATCH THREADS CACHE_BYTES
 
-#include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
 
+#include "bench/side.h"
 #include "common/base/epoch_plan.h"
 #include "common/dataset/build.h"
 #include "worker/data/loader.h"
@@ -48,8 +47,7 @@ int main(int argc, char** argv) {
                      .crop_hi = 1,
                      .lighting = 0.2};
   const auto loader = OrDie(mead::data::Loader::Create(options));
-  std::printf("images %llu\nready\n", static_cast<unsigned long long>(loader->num_samples()));
-  std::fflush(stdout);
+  mead::bench::Say("images " + std::to_string(loader->num_samples()));
   uint64_t epoch = 0;
   auto load_epoch = [&] {
     const mead::EpochPlan plan({.num_samples = loader->num_samples(),
@@ -68,12 +66,10 @@ int main(int argc, char** argv) {
     }
     for (uint64_t step = 0; step < plan.steps(); ++step) OrDie(loader->Next());
   };
-  for (int epochs = 0; std::cin >> epochs;) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < epochs; ++i) load_epoch();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    std::printf("%.6f\n", took.count());
-    std::fflush(stdout);
-  }
+  mead::bench::AnswerOrders({.run =
+                                 [&](int epochs) {
+                                   for (int i = 0; i < epochs; ++i) load_epoch();
+                                 },
+                             .others = {}});
   return 0;
 }

@@ -7,21 +7,17 @@
 //   {"seconds": S, "operators": [[NAME, CALLS, SELF_US], ...],
 //    "kernels": [[OPERATOR, KERNEL, CALLS, US], ...]}
 #include <chrono>
-#include <cstdio>
-#include <exception>
-#include <iostream>
+#include <istream>
 #include <sstream>
 #include <string>
 
+#include "bench/side.h"
 #include "bench/step_profile_sides/kernel_times.h"
 #include "bench/step_profile_sides/operator_times.h"
 #include "bench/train_step_sides/synthetic_rank.h"
 
 namespace mead::bench {
 namespace {
-
-constexpr int kWarmUpSteps = 3;
-constexpr int kWarmUpStepsOnGpu = 10;
 
 std::string Quoted(const std::string& text) {
   std::string quoted = "\"";
@@ -35,7 +31,6 @@ std::string Quoted(const std::string& text) {
 double SecondsOf(SyntheticRank& rank, int steps) {
   const auto start = std::chrono::steady_clock::now();
   rank.Train(steps);
-  rank.Settle();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -55,7 +50,6 @@ std::string Profile(SyntheticRank& rank, int steps, bool gpu) {
   if (gpu) {
     KernelTimes::Start();
     rank.Train(steps);
-    rank.Settle();
     comma = "";
     for (const auto& [key, totals] : KernelTimes::Stop()) {
       json << comma << "[" << Quoted(key.first) << ", " << Quoted(key.second) << ", "
@@ -71,18 +65,13 @@ void Run(char** argv) {
   const RankOptions options = RankOptionsFrom(argv + 1);
   const bool gpu = options.device != "cpu";
   SyntheticRank rank(options);
-  rank.Train(gpu ? kWarmUpStepsOnGpu : kWarmUpSteps);
-  rank.Settle();
-  std::cout << "ready" << std::endl;
-  for (std::string order; std::cin >> order;) {
-    if (order == "profile") {
-      int steps = 0;
-      std::cin >> steps;
-      std::cout << Profile(rank, steps, gpu) << std::endl;
-    } else {
-      std::cout << SecondsOf(rank, std::stoi(order)) << std::endl;
-    }
-  }
+  rank.WarmUp();
+  AnswerOrders(
+      {.run = [&](int steps) { rank.Train(steps); }, .others = {{"profile", [&](std::istream& in) {
+                                                                   int steps = 0;
+                                                                   in >> steps;
+                                                                   return Profile(rank, steps, gpu);
+                                                                 }}}});
 }
 
 }  // namespace
@@ -90,11 +79,5 @@ void Run(char** argv) {
 
 int main(int argc, char** argv) {
   if (argc != 10) return 2;
-  try {
-    mead::bench::Run(argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "step_profile_ours: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return mead::bench::RunSide("step_profile_ours", [&] { mead::bench::Run(argv); });
 }

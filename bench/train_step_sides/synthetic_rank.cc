@@ -1,10 +1,10 @@
 #include "bench/train_step_sides/synthetic_rank.h"
 
 #include <chrono>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 
+#include "bench/side.h"
 #include "common/base/rng.h"
 #include "worker/train/comm/rendezvous.h"
 #ifdef MEAD_HAVE_CUDA
@@ -44,8 +44,7 @@ std::shared_ptr<train::Communicator> JoinGang(const RankOptions& options) {
   if (options.world_size > 1) {
     store = options.store == "serve" ? train::RendezvousStore::Serve("127.0.0.1", kTimeout)
                                      : train::RendezvousStore::Connect(options.store, kTimeout);
-    std::printf("store %s\n", store->address().c_str());
-    std::fflush(stdout);
+    Say("store " + store->address());
   }
   return train::MakeCommunicator(gang, store);
 }
@@ -87,15 +86,17 @@ SyntheticRank::SyntheticRank(const RankOptions& options)
   for (int32_t& label : labels_) label = static_cast<int32_t>(rng.Below(kClasses));
 }
 
+// The peer takes as many; CUDA graphs and clocks need more of them to settle.
+void SyntheticRank::WarmUp() { Train(OnGpu(options_) ? 10 : 3); }
+
 void SyntheticRank::Train(int steps) {
   const int64_t global = int64_t{batch_} * options_.world_size;
   for (int i = 0; i < steps; ++i) {
     session_->StartStep(pixels_.data(), labels_.data(), batch_, global);
     session_->FinishedSteps(/*wait=*/false);  // a step that diverged ends the run
   }
+  session_->FinishedSteps(/*wait=*/true);
 }
-
-void SyntheticRank::Settle() { session_->FinishedSteps(/*wait=*/true); }
 
 void SyntheticRank::ResetPeakMemory() {
   if (OnGpu(options_)) return;

@@ -34,9 +34,10 @@ class SyntheticRank {
   // In a gang, prints "store ADDRESS" before it waits for the others.
   explicit SyntheticRank(const RankOptions& options);
 
-  void Train(int steps);
+  // As many steps as both sides take before anything is measured.
+  void WarmUp();
   // Returns once all steps have ended.
-  void Settle();
+  void Train(int steps);
 
   // The process's resident memory on a CPU, since the last ResetPeakMemory; on a GPU, what
   // LibTorch's allocator has handed out, from the start: a recorded graph keeps its memory
