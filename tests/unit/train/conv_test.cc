@@ -11,6 +11,9 @@
 #include <tuple>
 #include <vector>
 
+#include "worker/train/ops/conv_weights_cpu.h"
+#include "worker/train/ops/conv_winograd_cpu.h"
+
 namespace mead::train {
 namespace {
 
@@ -58,6 +61,19 @@ struct Problem {
   // Terms of an element of the weight's gradient.
   int64_t Pixels() const { return dy.size(0) * dy.size(2) * dy.size(3); }
 
+  ConvShape Shape() const {
+    return {.n = x.size(0),
+            .in_h = x.size(2),
+            .in_w = x.size(3),
+            .in_c = x.size(1),
+            .out_h = dy.size(2),
+            .out_w = dy.size(3),
+            .out_c = dy.size(1),
+            .kernel = weight.size(2),
+            .stride = stride,
+            .padding = padding};
+  }
+
   int64_t stride, padding;
   at::Tensor x, weight, dy, y;
 };
@@ -73,6 +89,16 @@ void ExpectRoundedOnce(const at::Tensor& value, const at::Tensor& reference, int
   const at::Tensor allowed = reference.abs() / 256 + floor;
   EXPECT_EQ((error > allowed).sum().item<int64_t>(), 0)
       << "largest error " << error.max().item<double>() << ", terms " << terms;
+}
+
+// Winograd's transforms are rounded before they are multiplied: the error is half a
+// percent of what such sums are, some values of which are next to zero.
+void ExpectRoundedBefore(const at::Tensor& value, const at::Tensor& reference) {
+  ASSERT_EQ(value.sizes(), reference.sizes());
+  const at::Tensor error = value.detach().to(at::kDouble) - reference;
+  const double size = reference.norm().item<double>() / std::sqrt(reference.numel());
+  EXPECT_LT(error.norm().item<double>() / std::sqrt(reference.numel()), 6e-3 * size);
+  EXPECT_LT((error.abs() - reference.abs() / 128).max().item<double>(), 5e-2 * size);
 }
 
 // Those that the kernels of ours can compute.
@@ -108,6 +134,12 @@ TEST_P(ConvolveOn, GivesLibTorchsResultAndGradients) {
   Problem problem(c);
   problem.Run();
   const auto [y, dx, dw] = problem.Reference();
+  if (ActiveWinograd() != nullptr && WinogradWins(problem.Shape())) {
+    ExpectRoundedBefore(problem.y, y);
+    ExpectRoundedBefore(problem.x.grad(), dx);
+    ExpectRoundedBefore(problem.weight.grad(), dw);
+    return;
+  }
   const int64_t taps = c.kernel * c.kernel;
   ExpectRoundedOnce(problem.y, y, c.in_c * taps);
   ExpectRoundedOnce(problem.x.grad(), dx, c.out_c * taps);
@@ -122,16 +154,7 @@ TEST_P(ConvWeightsOn, KernelsAgreeWhateverTheThreads) {
   const ConvWeightsKernels* kernels = ActiveConvWeights();
   const Case& c = GetParam();
   const Problem problem(c);
-  const ConvShape shape{.n = c.n,
-                        .in_h = c.h,
-                        .in_w = c.w,
-                        .in_c = c.in_c,
-                        .out_h = problem.dy.size(2),
-                        .out_w = problem.dy.size(3),
-                        .out_c = c.out_c,
-                        .kernel = c.kernel,
-                        .stride = c.stride,
-                        .padding = problem.padding};
+  const ConvShape shape = problem.Shape();
   if (kernels == nullptr) GTEST_SKIP() << "LibTorch's kernels are taken on this processor";
   ASSERT_TRUE(ConvWeightsSupported(shape));
   auto gradient = [&](int threads) {
@@ -146,6 +169,87 @@ TEST_P(ConvWeightsOn, KernelsAgreeWhateverTheThreads) {
   const at::Tensor one = gradient(1);
   ExpectRoundedOnce(one, problem.Reference()[2], problem.Pixels());
   for (const int threads : {2, 3, 5}) EXPECT_TRUE(at::equal(gradient(threads), one)) << threads;
+}
+
+std::vector<Case> WinogradCases() {
+  return {{2, 64, 64, 56, 56, 3, 1},   // several lots of tiles, several groups
+          {2, 128, 64, 28, 28, 3, 1},  // more channels in than out
+          {2, 64, 192, 13, 14, 3, 1},  // more out than in, half tiles below
+          {5, 64, 64, 7, 7, 3, 1},     // half tiles on both sides
+          {3, 64, 128, 5, 9, 3, 1},    // an odd number of tiles: a pair of one
+          {1, 512, 64, 9, 8, 3, 1},    // longer lots
+          {1, 64, 512, 8, 9, 3, 1},    // also back
+          {1, 64, 64, 1, 1, 3, 1},     // one tile, mostly padding
+          {4, 64, 64, 1, 2, 3, 1}};
+}
+
+// Winograd's kernels themselves, also where there are too few pictures to win.
+class WinogradOn : public ::testing::TestWithParam<Case> {
+ protected:
+  // y, dx and dw, computed on so many threads into memory full of nonsense.
+  static std::array<at::Tensor, 3> Run(const Problem& problem, int threads) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    std::array<at::Tensor, 3> out;
+    const std::array<at::Tensor, 3> like = {problem.dy, problem.x.detach(),
+                                            problem.weight.detach()};
+    for (size_t i = 0; i < out.size(); ++i) out[i] = at::full_like(like[i], 1e30);
+    auto bits = [](const at::Tensor& tensor) { return tensor.data_ptr<c10::BFloat16>(); };
+    const ConvShape shape = problem.Shape();
+    const WinogradKernels& kernels = *ActiveWinograd();
+    WinogradForward(kernels, bits(problem.x), bits(problem.weight), shape, bits(out[0]));
+    WinogradInputGradient(kernels, bits(problem.dy), bits(problem.weight), shape, bits(out[1]));
+    WinogradWeightGradient(kernels, bits(problem.x), bits(problem.dy), shape, bits(out[2]));
+    at::set_num_threads(before);
+    return out;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Shapes, WinogradOn, ::testing::ValuesIn(WinogradCases()));
+
+TEST_P(WinogradOn, KernelsAgreeWhateverTheThreads) {
+  if (ActiveWinograd() == nullptr) {
+    GTEST_SKIP() << "LibTorch's kernels are taken on this processor";
+  }
+  const Problem problem(GetParam());
+  ASSERT_TRUE(WinogradSupported(problem.Shape()));
+  const std::array<at::Tensor, 3> one = Run(problem, 1);
+  const std::array<at::Tensor, 3> reference = problem.Reference();
+  for (size_t i = 0; i < one.size(); ++i) {
+    SCOPED_TRACE(i);
+    ExpectRoundedBefore(one[i], reference[i]);
+  }
+  for (const int threads : {2, 3, 5}) {
+    const std::array<at::Tensor, 3> more = Run(problem, threads);
+    for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(more[i], one[i])) << threads;
+  }
+}
+
+// What a picture gives does not depend on the others of its batch.
+TEST(Winograd, PicturesAreApart) {
+  if (ActiveWinograd() == nullptr) {
+    GTEST_SKIP() << "LibTorch's kernels are taken on this processor";
+  }
+  Problem whole({8, 64, 64, 14, 14, 3, 1});
+  ASSERT_TRUE(WinogradWins(whole.Shape()));
+  whole.Run();
+  Problem part({8, 64, 64, 14, 14, 3, 1});
+  part.x = whole.x.detach().narrow(0, 3, 5).clone(at::MemoryFormat::ChannelsLast);
+  part.dy = whole.dy.narrow(0, 3, 5).clone(at::MemoryFormat::ChannelsLast);
+  part.x.set_requires_grad(true);
+  ASSERT_TRUE(WinogradWins(part.Shape()));
+  part.Run();
+  EXPECT_TRUE(at::equal(part.y, whole.y.narrow(0, 3, 5)));
+  EXPECT_TRUE(at::equal(part.x.grad(), whole.x.grad().narrow(0, 3, 5)));
+}
+
+TEST(Winograd, ShapesThatItIsNotForAreRefused) {
+  const Problem fits({2, 64, 64, 14, 14, 3, 1});
+  EXPECT_TRUE(WinogradSupported(fits.Shape()));
+  EXPECT_FALSE(WinogradSupported(Problem({2, 64, 64, 14, 14, 3, 2}).Shape()));
+  EXPECT_FALSE(WinogradSupported(Problem({2, 64, 64, 14, 14, 1, 1}).Shape()));
+  EXPECT_FALSE(WinogradSupported(Problem({2, 32, 64, 14, 14, 3, 1}).Shape()));
+  EXPECT_FALSE(WinogradSupported(Problem({2, 64, 96, 14, 14, 3, 1}).Shape()));
+  EXPECT_FALSE(WinogradWins(Problem({1, 64, 64, 14, 14, 3, 1}).Shape()));
 }
 
 TEST(Convolve, WeightGradientIsChannelsLast) {
@@ -190,6 +294,12 @@ TEST(ConvWeightsChoice, ForcedDownTakesLibTorchs) {
   EXPECT_EQ(ChooseConvWeights("AVX2"), nullptr);
   EXPECT_EQ(ChooseConvWeights("DEFAULT"), nullptr);
   EXPECT_EQ(ActiveConvWeights(), ChooseConvWeights(at::get_cpu_capability()));
+}
+
+TEST(WinogradChoice, ForcedDownTakesLibTorchs) {
+  EXPECT_EQ(ChooseWinograd("AVX2"), nullptr);
+  EXPECT_EQ(ChooseWinograd("DEFAULT"), nullptr);
+  EXPECT_EQ(ActiveWinograd(), ChooseWinograd(at::get_cpu_capability()));
 }
 
 }  // namespace

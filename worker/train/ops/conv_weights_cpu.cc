@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "worker/train/ops/conv_cpu_isa.h"
+
 #ifndef _OPENMP
 #error "at::parallel_for would run on one thread: compile with -fopenmp"
 #endif
@@ -69,11 +71,7 @@ T* Floats(const at::Tensor& memory, int64_t offset) {
 
 const ConvWeightsKernels* ChooseConvWeights(std::string_view capability) {
 #if defined(__x86_64__)
-  // oneDNN has AMX and is well ahead with it.
-  if (capability == "AVX512" && __builtin_cpu_supports("avx512bf16") &&
-      !__builtin_cpu_supports("amx-bf16")) {
-    return &kConvWeightsAvx512Bf16;
-  }
+  if (OwnConvolutionsWin(capability)) return &kConvWeightsAvx512Bf16;
 #endif
   static_cast<void>(capability);
   return nullptr;

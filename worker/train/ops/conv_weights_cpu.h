@@ -18,8 +18,7 @@
 
 namespace mead::train {
 
-// For LibTorch's capability (at::get_cpu_capability(), which ATEN_CPU_CAPABILITY
-// forces down) on this processor: null where LibTorch's own is to be taken.
+// Null where LibTorch's own is to be taken; capability as in conv_cpu_isa.h.
 const ConvWeightsKernels* ChooseConvWeights(std::string_view capability);
 const ConvWeightsKernels* ActiveConvWeights();
 

@@ -13,14 +13,9 @@
 
 #include <cstdint>
 
-namespace mead::train {
+#include "worker/train/ops/conv_shape.h"
 
-// Square kernels, the same stride and padding both ways, no dilation or groups.
-struct ConvShape {
-  int64_t n, in_h, in_w, in_c;
-  int64_t out_h, out_w, out_c;
-  int64_t kernel, stride, padding;
-};
+namespace mead::train {
 
 // Columns are dealt with in panels: up to 64 input channels of one tap.
 inline constexpr int64_t kConvPanelColumns = 64;

@@ -1,0 +1,486 @@
+#include <immintrin.h>
+
+#include "worker/train/ops/conv_winograd_isa.h"
+
+namespace mead::train {
+namespace {
+
+constexpr int64_t kLanes = 16;
+constexpr int kPoints = static_cast<int>(kWinogradPoints);
+constexpr int64_t kPanel = kWinogradPanel;
+
+inline __m512 Load(const uint16_t* from) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+inline __m256i Round(__m512 values) { return (__m256i)_mm512_cvtneps_pbh(values); }
+
+inline void Store(uint16_t* to, __m512 values) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), Round(values));
+}
+
+// The pairs that vdpbf16ps takes: per lane, a's and b's value.
+inline __m512i Interleave(__m512 a, __m512 b) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+}
+
+// B^T d of one column of four.
+inline __attribute__((always_inline)) void InputColumn(__m512 d0, __m512 d1, __m512 d2, __m512 d3,
+                                                       __m512* out) {
+  out[0] = _mm512_sub_ps(d0, d2);
+  out[1] = _mm512_add_ps(d1, d2);
+  out[2] = _mm512_sub_ps(d2, d1);
+  out[3] = _mm512_sub_ps(d1, d3);
+}
+
+struct TilePlace {
+  int64_t image, row, column;
+};
+
+inline TilePlace PlaceOf(const WinogradPictures& p, int64_t tile) {
+  const int64_t per_image = p.tile_rows() * p.tile_columns();
+  const int64_t image = tile / per_image;
+  const int64_t rest = tile - image * per_image;
+  const int64_t row = rest / p.tile_columns();
+  return {image, row, rest - row * p.tile_columns()};
+}
+
+inline void Advance(const WinogradPictures& p, TilePlace& place) {
+  if (++place.column < p.tile_columns()) return;
+  place.column = 0;
+  if (++place.row < p.tile_rows()) return;
+  place.row = 0;
+  ++place.image;
+}
+
+// The 16 pixels under a tile; zeros outside of the picture. A tile's 4x4 begins one
+// pixel above and to the left of its 2x2.
+inline void InputRows(const WinogradPictures& p, const TilePlace& at, const uint16_t* x,
+                      int64_t channels, const uint16_t* zeros, const uint16_t** rows) {
+  for (int64_t i = 0; i < 4; ++i) {
+    const int64_t y = 2 * at.row - 1 + i;
+    for (int64_t j = 0; j < 4; ++j) {
+      const int64_t column = 2 * at.column - 1 + j;
+      const bool inside = y >= 0 && y < p.h && column >= 0 && column < p.w;
+      rows[4 * i + j] = inside ? x + ((at.image * p.h + y) * p.w + column) * channels : zeros;
+    }
+  }
+}
+
+inline void GradientRows(const WinogradPictures& p, const TilePlace& at, const uint16_t* dy,
+                         int64_t channels, const uint16_t* zeros, const uint16_t** rows) {
+  for (int64_t i = 0; i < 2; ++i) {
+    for (int64_t j = 0; j < 2; ++j) {
+      const int64_t y = 2 * at.row + i;
+      const int64_t column = 2 * at.column + j;
+      rows[2 * i + j] =
+          y < p.h && column < p.w ? dy + ((at.image * p.h + y) * p.w + column) * channels : zeros;
+    }
+  }
+}
+
+// B^T d B of 16 channels.
+inline __attribute__((always_inline)) void TransformInput(const uint16_t* const* rows, int64_t c,
+                                                          __m512* out) {
+  __m512 half[4][4];  // [column][row]
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    InputColumn(Load(rows[j] + c), Load(rows[4 + j] + c), Load(rows[8 + j] + c),
+                Load(rows[12 + j] + c), half[j]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    InputColumn(half[0][i], half[1][i], half[2][i], half[3][i], out + 4 * i);
+  }
+}
+
+// A y: four of two.
+inline __attribute__((always_inline)) void GradientColumn(__m512 y0, __m512 y1, __m512* out) {
+  out[0] = y0;
+  out[1] = _mm512_add_ps(y0, y1);
+  out[2] = _mm512_sub_ps(y0, y1);
+  out[3] = _mm512_sub_ps(_mm512_setzero_ps(), y1);
+}
+
+inline __attribute__((always_inline)) void TransformGradient(const uint16_t* const* rows, int64_t c,
+                                                             __m512* out) {
+  __m512 half[2][4];  // [column][row]
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; ++j) GradientColumn(Load(rows[j] + c), Load(rows[2 + j] + c), half[j]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) GradientColumn(half[0][i], half[1][i], out + 4 * i);
+}
+
+// G g, four of three.
+inline __attribute__((always_inline)) void WeightColumn(__m512 g0, __m512 g1, __m512 g2,
+                                                        __m512* out) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  const __m512 even = _mm512_mul_ps(half, _mm512_add_ps(g0, g2));
+  const __m512 odd = _mm512_mul_ps(half, g1);
+  out[0] = g0;
+  out[1] = _mm512_add_ps(even, odd);
+  out[2] = _mm512_sub_ps(even, odd);
+  out[3] = g2;
+}
+
+// G g G^T of 16 lanes. taps: nine places in memory, row-major.
+inline __attribute__((always_inline)) void TransformTaps(const uint16_t* first, int64_t stride,
+                                                         __m512* out) {
+  __m512 half[3][4];  // [column][row]
+#pragma GCC unroll 3
+  for (int j = 0; j < 3; ++j) {
+    WeightColumn(Load(first + j * stride), Load(first + (3 + j) * stride),
+                 Load(first + (6 + j) * stride), half[j]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) WeightColumn(half[0][i], half[1][i], half[2][i], out + 4 * i);
+}
+
+// Sixteen rows of sixteen 32-bit elements into columns.
+inline void Transpose(const __m512i* in, __m512i* out) {
+  __m512i a[16], b[16];
+  for (int i = 0; i < 8; ++i) {
+    a[2 * i] = _mm512_unpacklo_epi32(in[2 * i], in[2 * i + 1]);
+    a[2 * i + 1] = _mm512_unpackhi_epi32(in[2 * i], in[2 * i + 1]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+    b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    a[i] = _mm512_shuffle_i32x4(b[i], b[4 + i], 0x88);
+    a[4 + i] = _mm512_shuffle_i32x4(b[i], b[4 + i], 0xdd);
+    a[8 + i] = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0x88);
+    a[12 + i] = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0xdd);
+  }
+  for (int i = 0; i < 8; ++i) {
+    out[i] = _mm512_shuffle_i32x4(a[i], a[8 + i], 0x88);
+    out[8 + i] = _mm512_shuffle_i32x4(a[i], a[8 + i], 0xdd);
+  }
+}
+
+// Columns are what lies apart: [column][tap][inner].
+void TransformWeightForward(const uint16_t* weight, int64_t inner, int64_t panel,
+                            uint16_t* transformed) {
+  __m512i rows[kPoints][kLanes];
+  for (int64_t q = 0; q < kPanel; q += kLanes) {
+    for (int64_t r = 0; r < inner; r += 2 * kLanes) {
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        const uint16_t* from = weight + (panel * kPanel + q + lane) * 9 * inner + r;
+        __m512 low[kPoints], high[kPoints];
+        TransformTaps(from, inner, low);
+        TransformTaps(from + kLanes, inner, high);
+        for (int i = 0; i < kPoints; ++i) {
+          rows[i][lane] = (__m512i)_mm512_cvtne2ps_pbh(high[i], low[i]);
+        }
+      }
+      for (int i = 0; i < kPoints; ++i) {
+        __m512i columns[kLanes];
+        Transpose(rows[i], columns);
+        for (int64_t pair = 0; pair < kLanes; ++pair) {
+          uint16_t* to = transformed + ((i * inner + r) / 2 + pair) * 2 * kPanel + 2 * q;
+          _mm512_storeu_si512(to, columns[pair]);
+        }
+      }
+    }
+  }
+}
+
+// Columns are what lies side by side: [inner][tap][column], taps backwards.
+void TransformWeightTransposed(const uint16_t* weight, int64_t inner, int64_t columns,
+                               int64_t panel, uint16_t* transformed) {
+  for (int64_t r = 0; r < inner; r += 2) {
+    for (int64_t q = 0; q < kPanel; q += kLanes) {
+      const uint16_t* from = weight + (r * 9 + 8) * columns + panel * kPanel + q;
+      __m512 first[kPoints], second[kPoints];
+      TransformTaps(from, -columns, first);
+      TransformTaps(from + 9 * columns, -columns, second);
+      for (int i = 0; i < kPoints; ++i) {
+        _mm512_storeu_si512(transformed + (i * inner + r) * kPanel + 2 * q,
+                            Interleave(first[i], second[i]));
+      }
+    }
+  }
+}
+
+void TransformWeight(const uint16_t* weight, int64_t inner, int64_t columns, bool transposed,
+                     int64_t panel, uint16_t* transformed) {
+  if (transposed) {
+    TransformWeightTransposed(weight, inner, columns, panel, transformed);
+  } else {
+    TransformWeightForward(weight, inner, panel, transformed);
+  }
+}
+
+// m[kRows][64] = v[kRows][inner] * u[inner / 2][64, 2], the sums in registers.
+template <int kRows>
+inline __attribute__((always_inline)) void MultiplyRows(const uint16_t* v, int64_t inner,
+                                                        const uint16_t* u, float* m) {
+  constexpr int kVectors = kPanel / kLanes;
+  __m512 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) sum[r][j] = _mm512_setzero_ps();
+  }
+  for (int64_t c = 0; c < inner; c += 2) {
+    __m512i column[kVectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) {
+      column[j] = _mm512_loadu_si512(u + c * kPanel + j * 2 * kLanes);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      int pair;
+      __builtin_memcpy(&pair, v + r * inner + c, sizeof(pair));
+      const __m512i row = _mm512_set1_epi32(pair);
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) {
+        sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)column[j], (__m512bh)row);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) _mm512_storeu_ps(m + r * kPanel + j * kLanes, sum[r][j]);
+  }
+}
+
+void MultiplyPoint(const uint16_t* v, int64_t tiles, int64_t inner, const uint16_t* u, float* m) {
+  int64_t t = 0;
+  for (; t + 6 <= tiles; t += 6) MultiplyRows<6>(v + t * inner, inner, u, m + t * kPanel);
+  v += t * inner;
+  m += t * kPanel;
+  switch (tiles - t) {
+    case 5:
+      return MultiplyRows<5>(v, inner, u, m);
+    case 4:
+      return MultiplyRows<4>(v, inner, u, m);
+    case 3:
+      return MultiplyRows<3>(v, inner, u, m);
+    case 2:
+      return MultiplyRows<2>(v, inner, u, m);
+    case 1:
+      return MultiplyRows<1>(v, inner, u, m);
+    default:
+      return;
+  }
+}
+
+// A^T m A of one tile and 16 columns.
+inline __attribute__((always_inline)) void TransformOutput(const float* m, int64_t stride,
+                                                           __m512* out) {
+  __m512 half[4][2];  // [column][row]
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512 m0 = _mm512_loadu_ps(m + j * stride);
+    const __m512 m1 = _mm512_loadu_ps(m + (4 + j) * stride);
+    const __m512 m2 = _mm512_loadu_ps(m + (8 + j) * stride);
+    const __m512 m3 = _mm512_loadu_ps(m + (12 + j) * stride);
+    half[j][0] = _mm512_add_ps(m0, _mm512_add_ps(m1, m2));
+    half[j][1] = _mm512_sub_ps(_mm512_sub_ps(m1, m2), m3);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    out[2 * i] = _mm512_add_ps(half[0][i], _mm512_add_ps(half[1][i], half[2][i]));
+    out[2 * i + 1] = _mm512_sub_ps(_mm512_sub_ps(half[1][i], half[2][i]), half[3][i]);
+  }
+}
+
+void Convolve(const uint16_t* x, const WinogradPictures& pictures, int64_t inner,
+              const uint16_t* weight, int64_t columns, int64_t begin, int64_t end,
+              const uint16_t* zeros, uint16_t* v, float* m, uint16_t* y) {
+  const int64_t tiles = end - begin;
+  const TilePlace first = PlaceOf(pictures, begin);
+  TilePlace at = first;
+  for (int64_t t = 0; t < tiles; ++t, Advance(pictures, at)) {
+    const uint16_t* rows[16];
+    InputRows(pictures, at, x, inner, zeros, rows);
+    for (int64_t c = 0; c < inner; c += kLanes) {
+      __m512 points[kPoints];
+      TransformInput(rows, c, points);
+#pragma GCC unroll 16
+      for (int i = 0; i < kPoints; ++i) Store(v + (i * tiles + t) * inner + c, points[i]);
+    }
+  }
+  for (int64_t q = 0; q < columns; q += kPanel) {
+    const uint16_t* u = weight + q * kWinogradPoints * inner;
+    for (int64_t i = 0; i < kWinogradPoints; ++i) {
+      MultiplyPoint(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel,
+                    m + i * tiles * kPanel);
+    }
+    at = first;
+    for (int64_t t = 0; t < tiles; ++t, Advance(pictures, at)) {
+      uint16_t* to =
+          y + ((at.image * pictures.h + 2 * at.row) * pictures.w + 2 * at.column) * columns + q;
+      const bool below = 2 * at.row + 1 < pictures.h;
+      const bool right = 2 * at.column + 1 < pictures.w;
+      for (int64_t c = 0; c < kPanel; c += kLanes) {
+        __m512 out[4];
+        TransformOutput(m + t * kPanel + c, tiles * kPanel, out);
+        Store(to + c, out[0]);
+        if (right) Store(to + columns + c, out[1]);
+        if (below) Store(to + pictures.w * columns + c, out[2]);
+        if (below && right) Store(to + (pictures.w + 1) * columns + c, out[3]);
+      }
+    }
+  }
+}
+
+void PackInput(const uint16_t* x, const WinogradPictures& pictures, int64_t channels, int64_t begin,
+               int64_t end, const uint16_t* zeros, int64_t first_pair, int64_t pairs,
+               uint32_t* packed) {
+  TilePlace at = PlaceOf(pictures, begin);
+  const uint16_t* rows[2][16];
+  for (int64_t t = begin; t < end; t += 2, ++first_pair) {
+    InputRows(pictures, at, x, channels, zeros, rows[0]);
+    Advance(pictures, at);
+    if (t + 1 < end) {
+      InputRows(pictures, at, x, channels, zeros, rows[1]);
+      Advance(pictures, at);
+    } else {
+      for (const uint16_t*& row : rows[1]) row = zeros;
+    }
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      __m512 a[kPoints], b[kPoints];
+      TransformInput(rows[0], c, a);
+      TransformInput(rows[1], c, b);
+      uint32_t* to = packed + (c / kPanel * pairs + first_pair) * kPanel + c % kPanel;
+#pragma GCC unroll 16
+      for (int i = 0; i < kPoints; ++i) {
+        _mm512_storeu_si512(to + i * pairs * channels, Interleave(a[i], b[i]));
+      }
+    }
+  }
+}
+
+void PackGradient(const uint16_t* dy, const WinogradPictures& pictures, int64_t channels,
+                  int64_t begin, int64_t end, const uint16_t* zeros, int64_t first_pair,
+                  int64_t pairs, uint32_t* packed) {
+  TilePlace at = PlaceOf(pictures, begin);
+  const uint16_t* rows[2][4];
+  for (int64_t t = begin; t < end; t += 2, ++first_pair) {
+    GradientRows(pictures, at, dy, channels, zeros, rows[0]);
+    Advance(pictures, at);
+    if (t + 1 < end) {
+      GradientRows(pictures, at, dy, channels, zeros, rows[1]);
+      Advance(pictures, at);
+    } else {
+      for (const uint16_t*& row : rows[1]) row = zeros;
+    }
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      __m512 a[kPoints], b[kPoints];
+      TransformGradient(rows[0], c, a);
+      TransformGradient(rows[1], c, b);
+      uint32_t* to = packed + (c / kLanes * pairs + first_pair) * kLanes;
+#pragma GCC unroll 16
+      for (int i = 0; i < kPoints; ++i) {
+        _mm512_storeu_si512(to + i * pairs * channels, Interleave(a[i], b[i]));
+      }
+    }
+  }
+}
+
+// sums[kRows][64] (+)= gradient[pairs][kRows of 16] * input[pairs][64].
+template <int kRows>
+inline __attribute__((always_inline)) void AccumulateRows(const uint32_t* input,
+                                                          const uint32_t* gradient, int64_t pairs,
+                                                          bool first, float* sums) {
+  constexpr int kVectors = kPanel / kLanes;
+  __m512 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) {
+      sum[r][j] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + r * kPanel + j * kLanes);
+    }
+  }
+  for (int64_t p = 0; p < pairs; ++p) {
+    __m512i column[kVectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) {
+      column[j] = _mm512_loadu_si512(input + p * kPanel + j * kLanes);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const __m512i row = _mm512_set1_epi32(static_cast<int>(gradient[p * kLanes + r]));
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) {
+        sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)column[j], (__m512bh)row);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) _mm512_storeu_ps(sums + r * kPanel + j * kLanes, sum[r][j]);
+  }
+}
+
+void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, int64_t rows,
+                bool first, float* sums) {
+  // As many pairs at a time as stay in a first-level cache of 32 KiB (24 KiB of input).
+  constexpr int64_t kChunk = 96;
+  const int64_t chunks = (pairs + kChunk - 1) / kChunk;
+  const int64_t step = (pairs + chunks - 1) / chunks;
+  for (int64_t p = 0; p < pairs; p += step) {
+    const int64_t count = pairs - p < step ? pairs - p : step;
+    const bool fresh = first && p == 0;
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      const uint32_t* rows16 = gradient + r * pairs + p * kLanes;
+      float* to = sums + r * kPanel;
+      AccumulateRows<6>(input + p * kPanel, rows16, count, fresh, to);
+      AccumulateRows<5>(input + p * kPanel, rows16 + 6, count, fresh, to + 6 * kPanel);
+      AccumulateRows<5>(input + p * kPanel, rows16 + 11, count, fresh, to + 11 * kPanel);
+    }
+  }
+}
+
+void FinishWeight(const float* sums, int64_t point_stride, int64_t channels, int64_t panel,
+                  int64_t begin, int64_t end, uint16_t* dw) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  for (int64_t row = begin; row < end; ++row) {
+    for (int64_t c = 0; c < kPanel; c += kLanes) {
+      const float* from = sums + row * kPanel + c;
+      uint16_t* to = dw + row * 9 * channels + panel * kPanel + c;
+      __m512 taps[4][3];  // [column][row]
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const __m512 s0 = _mm512_loadu_ps(from + j * point_stride);
+        const __m512 s1 = _mm512_loadu_ps(from + (4 + j) * point_stride);
+        const __m512 s2 = _mm512_loadu_ps(from + (8 + j) * point_stride);
+        const __m512 s3 = _mm512_loadu_ps(from + (12 + j) * point_stride);
+        const __m512 sum = _mm512_mul_ps(half, _mm512_add_ps(s1, s2));
+        taps[j][0] = _mm512_add_ps(s0, sum);
+        taps[j][1] = _mm512_mul_ps(half, _mm512_sub_ps(s1, s2));
+        taps[j][2] = _mm512_add_ps(sum, s3);
+      }
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; ++i) {
+        const __m512 sum = _mm512_mul_ps(half, _mm512_add_ps(taps[1][i], taps[2][i]));
+        Store(to + (3 * i) * channels, _mm512_add_ps(taps[0][i], sum));
+        Store(to + (3 * i + 1) * channels,
+              _mm512_mul_ps(half, _mm512_sub_ps(taps[1][i], taps[2][i])));
+        Store(to + (3 * i + 2) * channels, _mm512_add_ps(sum, taps[3][i]));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const WinogradKernels kWinogradAvx512Bf16 = {.isa = "avx512_bf16",
+                                             .transform_weight = TransformWeight,
+                                             .convolve = Convolve,
+                                             .pack_input = PackInput,
+                                             .pack_gradient = PackGradient,
+                                             .accumulate = Accumulate,
+                                             .finish_weight = FinishWeight};
+
+}  // namespace mead::train
