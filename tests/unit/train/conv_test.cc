@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "worker/train/ops/conv_pointwise_cpu.h"
 #include "worker/train/ops/conv_weights_cpu.h"
 #include "worker/train/ops/conv_winograd_cpu.h"
 
@@ -121,8 +122,10 @@ std::vector<Case> OurCases() {
 
 std::vector<Case> AllCases() {
   std::vector<Case> cases = OurCases();
-  cases.push_back({2, 3, 64, 32, 32, 7, 2});  // LibTorch's: a stem
-  cases.push_back({2, 24, 40, 9, 9, 3, 1});   // LibTorch's: channels
+  cases.push_back({2, 3, 64, 32, 32, 7, 2});      // LibTorch's: a stem
+  cases.push_back({2, 24, 40, 9, 9, 3, 1});       // LibTorch's: channels
+  cases.push_back({2, 256, 1024, 14, 14, 1, 1});  // enough channels for our 1x1
+  cases.push_back({2, 512, 256, 28, 27, 1, 2});
   return cases;
 }
 
@@ -169,6 +172,45 @@ TEST_P(ConvWeightsOn, KernelsAgreeWhateverTheThreads) {
   const at::Tensor one = gradient(1);
   ExpectRoundedOnce(one, problem.Reference()[2], problem.Pixels());
   for (const int threads : {2, 3, 5}) EXPECT_TRUE(at::equal(gradient(threads), one)) << threads;
+}
+
+std::vector<Case> PointwiseCases() {
+  return {{2, 64, 128, 14, 14, 1, 1}, {2, 192, 64, 14, 13, 1, 1}, {3, 64, 64, 5, 5, 1, 1},
+          {2, 128, 64, 14, 14, 1, 2}, {2, 64, 128, 13, 14, 1, 2}, {2, 64, 64, 7, 9, 1, 3},
+          {1, 1024, 64, 7, 7, 1, 1},  {1, 64, 64, 1, 1, 1, 1}};
+}
+
+// The kernels themselves, also where there are too few channels to win.
+class PointwiseOn : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, PointwiseOn, ::testing::ValuesIn(PointwiseCases()));
+
+TEST_P(PointwiseOn, KernelsAgreeWhateverTheThreads) {
+  if (ActivePointwise() == nullptr) {
+    GTEST_SKIP() << "LibTorch's kernels are taken on this processor";
+  }
+  const Problem problem(GetParam());
+  const ConvShape shape = problem.Shape();
+  ASSERT_TRUE(PointwiseSupported(shape));
+  auto bits = [](const at::Tensor& tensor) { return tensor.data_ptr<c10::BFloat16>(); };
+  const auto [y, dx, dw] = problem.Reference();
+  for (const int threads : {1, 2, 5}) {
+    SCOPED_TRACE(threads);
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    const at::Tensor our_y = at::full_like(problem.dy, 1e30);
+    const at::Tensor our_dx = at::full_like(problem.x.detach(), 1e30);
+    PointwiseForward(*ActivePointwise(), bits(problem.x), bits(problem.weight), shape, bits(our_y));
+    PointwiseInputGradient(*ActivePointwise(), bits(problem.dy), bits(problem.weight), shape,
+                           bits(our_dx));
+    at::set_num_threads(before);
+    ExpectRoundedOnce(our_y, y, shape.in_c);
+    ExpectRoundedOnce(our_dx, dx, shape.out_c);
+  }
+}
+
+TEST(PointwiseChoice, ForcedDownTakesLibTorchs) {
+  EXPECT_EQ(ChoosePointwise("AVX2"), nullptr);
+  EXPECT_EQ(ActivePointwise(), ChoosePointwise(at::get_cpu_capability()));
 }
 
 std::vector<Case> WinogradCases() {

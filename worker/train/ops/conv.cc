@@ -2,6 +2,9 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <tuple>
+
+#include "worker/train/ops/conv_pointwise_cpu.h"
 #include "worker/train/ops/conv_shape.h"
 #include "worker/train/ops/conv_weights_cpu.h"
 #include "worker/train/ops/conv_winograd_cpu.h"
@@ -26,21 +29,24 @@ ConvShape ShapeOf(const at::Tensor& x, const at::Tensor& weight, int64_t stride,
           .padding = padding};
 }
 
-// What of a convolution the kernels of this folder compute; LibTorch the rest.
-struct Ours {
-  bool winograd;  // the result and both gradients
-  bool weights;   // the weight's gradient, if it is not Winograd's
+// Who computes the result and the gradient of the input.
+enum class Way : int64_t { kLibTorch, kPointwise, kWinograd };
 
-  bool any() const { return winograd || weights; }
-};
+bool IsForOurs(const at::Tensor& x, const at::Tensor& weight) {
+  return x.is_cpu() && x.dim() == 4 && x.scalar_type() == at::kBFloat16 &&
+         weight.scalar_type() == at::kBFloat16 && weight.size(1) == x.size(1) &&
+         weight.size(2) == weight.size(3);
+}
 
-Ours WhatIsOurs(const at::Tensor& x, const at::Tensor& weight, const ConvShape& shape) {
-  const bool eligible = x.is_cpu() && x.dim() == 4 && x.scalar_type() == at::kBFloat16 &&
-                        weight.scalar_type() == at::kBFloat16 && weight.size(1) == x.size(1) &&
-                        weight.size(2) == weight.size(3);
-  return {.winograd = eligible && ActiveWinograd() != nullptr && WinogradWins(shape),
-          .weights = eligible && weight.requires_grad() && ActiveConvWeights() != nullptr &&
-                     ConvWeightsSupported(shape)};
+Way WayOf(const ConvShape& shape) {
+  if (ActiveWinograd() != nullptr && WinogradWins(shape)) return Way::kWinograd;
+  if (ActivePointwise() != nullptr && PointwiseWins(shape)) return Way::kPointwise;
+  return Way::kLibTorch;
+}
+
+// Whether the weight's gradient is ours, which is Winograd's if the rest is.
+bool WeightGradientIsOurs(const ConvShape& shape) {
+  return ActiveConvWeights() != nullptr && ConvWeightsSupported(shape);
 }
 
 at::Tensor ChannelsLast(const at::Tensor& tensor) {
@@ -57,17 +63,24 @@ c10::BFloat16* Out(const at::Tensor& tensor) { return tensor.mutable_data_ptr<c1
 class ConvolveFunction : public torch::autograd::Function<ConvolveFunction> {
  public:
   static at::Tensor forward(Context* context, const at::Tensor& x, const at::Tensor& weight,
-                            int64_t stride, int64_t padding, bool winograd) {
+                            int64_t stride, int64_t padding, Way way) {
     context->save_for_backward({x, weight});
     context->saved_data["stride"] = stride;
     context->saved_data["padding"] = padding;
-    context->saved_data["winograd"] = winograd;
-    if (!winograd) return at::conv2d(x, weight, /*bias=*/{}, {stride, stride}, {padding, padding});
+    context->saved_data["way"] = static_cast<int64_t>(way);
+    if (way == Way::kLibTorch) {
+      return at::conv2d(x, weight, /*bias=*/{}, {stride, stride}, {padding, padding});
+    }
     const ConvShape shape = ShapeOf(x, weight, stride, padding);
+    const at::Tensor input = ChannelsLast(x);
+    const at::Tensor taps = ChannelsLast(weight);
     at::Tensor y = at::empty({shape.n, shape.out_c, shape.out_h, shape.out_w}, x.options(),
                              at::MemoryFormat::ChannelsLast);
-    WinogradForward(*ActiveWinograd(), In(ChannelsLast(x)), In(ChannelsLast(weight)), shape,
-                    Out(y));
+    if (way == Way::kWinograd) {
+      WinogradForward(*ActiveWinograd(), In(input), In(taps), shape, Out(y));
+    } else {
+      PointwiseForward(*ActivePointwise(), In(input), In(taps), shape, Out(y));
+    }
     return y;
   }
 
@@ -77,25 +90,33 @@ class ConvolveFunction : public torch::autograd::Function<ConvolveFunction> {
     const at::Tensor& weight = saved[1];
     const int64_t stride = context->saved_data["stride"].toInt();
     const int64_t padding = context->saved_data["padding"].toInt();
-    const bool winograd = context->saved_data["winograd"].toBool();
+    const auto way = static_cast<Way>(context->saved_data["way"].toInt());
     const ConvShape shape = ShapeOf(x, weight, stride, padding);
     const at::Tensor dy = ChannelsLast(gradients[0]);
+    const bool dx_needed = context->needs_input_grad(0);
+    const bool dw_needed = context->needs_input_grad(1);
+    const bool dx_ours = dx_needed && way != Way::kLibTorch;
+    const bool dw_ours = dw_needed && (way == Way::kWinograd || WeightGradientIsOurs(shape));
     at::Tensor dx, dw;
-    if (context->needs_input_grad(0)) {
-      if (winograd) {
-        dx = EmptyLike(x);
-        WinogradInputGradient(*ActiveWinograd(), In(dy), In(ChannelsLast(weight)), shape, Out(dx));
+    if (dx_needed > dx_ours || dw_needed > dw_ours) {
+      std::tie(dx, dw, std::ignore) = at::convolution_backward(
+          dy, x, weight, /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride},
+          {padding, padding}, /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0},
+          /*groups=*/1, {dx_needed && !dx_ours, dw_needed && !dw_ours, false});
+    }
+    if (dx_ours) {
+      dx = EmptyLike(x);
+      const at::Tensor taps = ChannelsLast(weight);
+      if (way == Way::kWinograd) {
+        WinogradInputGradient(*ActiveWinograd(), In(dy), In(taps), shape, Out(dx));
       } else {
-        dx = std::get<0>(at::convolution_backward(
-            dy, x, weight, /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride},
-            {padding, padding}, /*dilation=*/{1, 1}, /*transposed=*/false,
-            /*output_padding=*/{0, 0}, /*groups=*/1, {true, false, false}));
+        PointwiseInputGradient(*ActivePointwise(), In(dy), In(taps), shape, Out(dx));
       }
     }
-    if (context->needs_input_grad(1)) {
+    if (dw_ours) {
       dw = EmptyLike(weight);
       const at::Tensor input = ChannelsLast(x);
-      if (winograd) {
+      if (way == Way::kWinograd) {
         WinogradWeightGradient(*ActiveWinograd(), In(input), In(dy), shape, Out(dw));
       } else {
         ConvWeightsOnCpu(*ActiveConvWeights(), In(input), In(dy), shape, Out(dw));
@@ -109,8 +130,13 @@ class ConvolveFunction : public torch::autograd::Function<ConvolveFunction> {
 
 at::Tensor Convolve(const at::Tensor& x, const at::Tensor& weight, int64_t stride,
                     int64_t padding) {
-  const Ours ours = WhatIsOurs(x, weight, ShapeOf(x, weight, stride, padding));
-  if (ours.any()) return ConvolveFunction::apply(x, weight, stride, padding, ours.winograd);
+  if (IsForOurs(x, weight)) {
+    const ConvShape shape = ShapeOf(x, weight, stride, padding);
+    const Way way = WayOf(shape);
+    if (way != Way::kLibTorch || (weight.requires_grad() && WeightGradientIsOurs(shape))) {
+      return ConvolveFunction::apply(x, weight, stride, padding, way);
+    }
+  }
   return at::conv2d(x, weight, /*bias=*/{}, {stride, stride}, {padding, padding});
 }
 

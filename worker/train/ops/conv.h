@@ -1,6 +1,7 @@
 // 2-D convolution without a bias, as one differentiable operator.
 //
-// LibTorch's, except for what conv_winograd_cpu.h and conv_weights_cpu.h compute faster.
+// LibTorch's, except for what conv_winograd_cpu.h, conv_pointwise_cpu.h and
+// conv_weights_cpu.h compute faster.
 //
 // Shape:  x is [N, in, H, W], weight [out, in, K, K]. The weight's gradient is
 //         channels_last where the kernels of this folder computed it.

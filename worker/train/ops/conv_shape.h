@@ -15,4 +15,7 @@ struct ConvShape {
   int64_t kernel, stride, padding;
 };
 
+// Channels are dealt with in panels of up to so many: four vectors of AVX-512.
+inline constexpr int64_t kConvPanelColumns = 64;
+
 }  // namespace mead::train

@@ -1,22 +1,8 @@
-#include <immintrin.h>
-
+#include "worker/train/ops/conv_avx512_bf16.h"
 #include "worker/train/ops/conv_weights_isa.h"
 
 namespace mead::train {
 namespace {
-
-constexpr int64_t kLanes = 16;
-
-// a, b: 16 channels of two pixels. The pairs that vdpbf16ps takes: per channel, a's
-// and b's value.
-inline __m512i Interleave(const uint16_t* a, const uint16_t* b) {
-  const __m512i order = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40,
-                                         8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-  const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
-  const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
-  return _mm512_permutex2var_epi16(_mm512_castsi256_si512(first), order,
-                                   _mm512_castsi256_si512(second));
-}
 
 // packed: [out_c / 16][pairs][16], panels kConvPackedDy apart. Pixels are the outer
 // loop, so that memory is read as it lies.

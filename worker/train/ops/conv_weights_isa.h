@@ -17,8 +17,6 @@
 
 namespace mead::train {
 
-// Columns are dealt with in panels: up to 64 input channels of one tap.
-inline constexpr int64_t kConvPanelColumns = 64;
 // Output pixels that are packed at a time: a panel of them (24 KiB) and what is
 // multiplied with it stay in a first-level cache of 32 KiB.
 inline constexpr int64_t kConvChunkPixels = 192;

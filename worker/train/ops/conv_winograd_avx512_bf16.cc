@@ -1,31 +1,11 @@
-#include <immintrin.h>
-
+#include "worker/train/ops/conv_avx512_bf16.h"
 #include "worker/train/ops/conv_winograd_isa.h"
 
 namespace mead::train {
 namespace {
 
-constexpr int64_t kLanes = 16;
+constexpr int64_t kPanel = kConvPanelColumns;
 constexpr int kPoints = static_cast<int>(kWinogradPoints);
-constexpr int64_t kPanel = kWinogradPanel;
-
-inline __m512 Load(const uint16_t* from) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-inline __m256i Round(__m512 values) { return (__m256i)_mm512_cvtneps_pbh(values); }
-
-inline void Store(uint16_t* to, __m512 values) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), Round(values));
-}
-
-// The pairs that vdpbf16ps takes: per lane, a's and b's value.
-inline __m512i Interleave(__m512 a, __m512 b) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b, a));
-}
 
 // B^T d of one column of four.
 inline __attribute__((always_inline)) void InputColumn(__m512 d0, __m512 d1, __m512 d2, __m512 d3,
@@ -139,31 +119,6 @@ inline __attribute__((always_inline)) void TransformTaps(const uint16_t* first, 
   for (int i = 0; i < 4; ++i) WeightColumn(half[0][i], half[1][i], half[2][i], out + 4 * i);
 }
 
-// Sixteen rows of sixteen 32-bit elements into columns.
-inline void Transpose(const __m512i* in, __m512i* out) {
-  __m512i a[16], b[16];
-  for (int i = 0; i < 8; ++i) {
-    a[2 * i] = _mm512_unpacklo_epi32(in[2 * i], in[2 * i + 1]);
-    a[2 * i + 1] = _mm512_unpackhi_epi32(in[2 * i], in[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
-    b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
-    b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
-    b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    a[i] = _mm512_shuffle_i32x4(b[i], b[4 + i], 0x88);
-    a[4 + i] = _mm512_shuffle_i32x4(b[i], b[4 + i], 0xdd);
-    a[8 + i] = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0x88);
-    a[12 + i] = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0xdd);
-  }
-  for (int i = 0; i < 8; ++i) {
-    out[i] = _mm512_shuffle_i32x4(a[i], a[8 + i], 0x88);
-    out[8 + i] = _mm512_shuffle_i32x4(a[i], a[8 + i], 0xdd);
-  }
-}
-
 // Columns are what lies apart: [column][tap][inner].
 void TransformWeightForward(const uint16_t* weight, int64_t inner, int64_t panel,
                             uint16_t* transformed) {
@@ -217,62 +172,6 @@ void TransformWeight(const uint16_t* weight, int64_t inner, int64_t columns, boo
   }
 }
 
-// m[kRows][64] = v[kRows][inner] * u[inner / 2][64, 2], the sums in registers.
-template <int kRows>
-inline __attribute__((always_inline)) void MultiplyRows(const uint16_t* v, int64_t inner,
-                                                        const uint16_t* u, float* m) {
-  constexpr int kVectors = kPanel / kLanes;
-  __m512 sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) sum[r][j] = _mm512_setzero_ps();
-  }
-  for (int64_t c = 0; c < inner; c += 2) {
-    __m512i column[kVectors];
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) {
-      column[j] = _mm512_loadu_si512(u + c * kPanel + j * 2 * kLanes);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      int pair;
-      __builtin_memcpy(&pair, v + r * inner + c, sizeof(pair));
-      const __m512i row = _mm512_set1_epi32(pair);
-#pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) {
-        sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)column[j], (__m512bh)row);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) _mm512_storeu_ps(m + r * kPanel + j * kLanes, sum[r][j]);
-  }
-}
-
-void MultiplyPoint(const uint16_t* v, int64_t tiles, int64_t inner, const uint16_t* u, float* m) {
-  int64_t t = 0;
-  for (; t + 6 <= tiles; t += 6) MultiplyRows<6>(v + t * inner, inner, u, m + t * kPanel);
-  v += t * inner;
-  m += t * kPanel;
-  switch (tiles - t) {
-    case 5:
-      return MultiplyRows<5>(v, inner, u, m);
-    case 4:
-      return MultiplyRows<4>(v, inner, u, m);
-    case 3:
-      return MultiplyRows<3>(v, inner, u, m);
-    case 2:
-      return MultiplyRows<2>(v, inner, u, m);
-    case 1:
-      return MultiplyRows<1>(v, inner, u, m);
-    default:
-      return;
-  }
-}
-
 // A^T m A of one tile and 16 columns.
 inline __attribute__((always_inline)) void TransformOutput(const float* m, int64_t stride,
                                                            __m512* out) {
@@ -312,7 +211,7 @@ void Convolve(const uint16_t* x, const WinogradPictures& pictures, int64_t inner
   for (int64_t q = 0; q < columns; q += kPanel) {
     const uint16_t* u = weight + q * kWinogradPoints * inner;
     for (int64_t i = 0; i < kWinogradPoints; ++i) {
-      MultiplyPoint(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel,
+      MultiplyPanel(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel,
                     m + i * tiles * kPanel);
     }
     at = first;

@@ -49,8 +49,8 @@ void Convolve(const WinogradKernels& kernels, const uint16_t* x, const uint16_t*
               uint16_t* y) {
   const at::Tensor transformed = Floats(kWinogradPoints * inner * columns / 2);
   auto* u = Memory<uint16_t>(transformed);
-  const int64_t panel_size = kWinogradPoints * inner * kWinogradPanel;
-  at::parallel_for(0, columns / kWinogradPanel, 1, [&](int64_t begin, int64_t end) {
+  const int64_t panel_size = kWinogradPoints * inner * kConvPanelColumns;
+  at::parallel_for(0, columns / kConvPanelColumns, 1, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       kernels.transform_weight(weight, inner, columns, transposed, panel, u + panel * panel_size);
     }
@@ -58,7 +58,7 @@ void Convolve(const WinogradKernels& kernels, const uint16_t* x, const uint16_t*
   const at::Tensor zeros = Zeros(inner);
   const int64_t lot = TilesAtATime(inner);
   const int64_t v_size = kWinogradPoints * lot * inner / 2;  // floats
-  const int64_t thread_size = v_size + kWinogradPoints * lot * kWinogradPanel;
+  const int64_t thread_size = v_size + kWinogradPoints * lot * kConvPanelColumns;
   const at::Tensor threads = Floats(at::get_num_threads() * thread_size);
   const int64_t tiles = pictures.tiles();
   at::parallel_for(0, CeilDiv(tiles, lot), 1, [&](int64_t begin, int64_t end) {
@@ -88,7 +88,8 @@ const WinogradKernels* ActiveWinograd() {
 
 bool WinogradSupported(const ConvShape& s) {
   return s.kernel == 3 && s.stride == 1 && s.padding == 1 && s.in_c > 0 && s.out_c > 0 &&
-         s.in_c % kWinogradPanel == 0 && s.out_c % kWinogradPanel == 0 && s.n * s.in_h * s.in_w > 0;
+         s.in_c % kConvPanelColumns == 0 && s.out_c % kConvPanelColumns == 0 &&
+         s.n * s.in_h * s.in_w > 0;
 }
 
 bool WinogradWins(const ConvShape& shape) {
@@ -112,7 +113,7 @@ void WinogradWeightGradient(const WinogradKernels& kernels, const c10::BFloat16*
   const WinogradPictures pictures = PicturesOf(shape);
   const int64_t in_c = shape.in_c;
   const int64_t out_c = shape.out_c;
-  const int64_t panels = in_c / kWinogradPanel;
+  const int64_t panels = in_c / kConvPanelColumns;
   const int64_t tiles = pictures.tiles();
   // Groups of like size, of whole pairs of tiles.
   const int64_t pair_bytes = kWinogradPoints * 4 * (in_c + out_c);
@@ -141,9 +142,9 @@ void WinogradWeightGradient(const WinogradKernels& kernels, const c10::BFloat16*
     });
     at::parallel_for(0, kWinogradPoints * panels, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        kernels.accumulate(Memory<uint32_t>(input) + i * pairs * kWinogradPanel,
+        kernels.accumulate(Memory<uint32_t>(input) + i * pairs * kConvPanelColumns,
                            Memory<uint32_t>(gradient) + i / panels * pairs * out_c, pairs, out_c,
-                           first == 0, Memory<float>(sums) + i * out_c * kWinogradPanel);
+                           first == 0, Memory<float>(sums) + i * out_c * kConvPanelColumns);
       }
     });
   }
@@ -153,7 +154,7 @@ void WinogradWeightGradient(const WinogradKernels& kernels, const c10::BFloat16*
     for (int64_t i = begin; i < end; ++i) {
       const int64_t panel = i / row_blocks;
       const int64_t row = i % row_blocks * kRowsAtATime;
-      kernels.finish_weight(Memory<float>(sums) + panel * out_c * kWinogradPanel, in_c * out_c,
+      kernels.finish_weight(Memory<float>(sums) + panel * out_c * kConvPanelColumns, in_c * out_c,
                             in_c, panel, row, row + kRowsAtATime, Bits(dw));
     }
   });

@@ -21,13 +21,14 @@
 
 #include <cstdint>
 
+#include "worker/train/ops/conv_shape.h"
+
 namespace mead::train {
 
 inline constexpr int64_t kWinogradPoints = 16;
-// Channels are dealt with in panels; both sides have a multiple of it.
-inline constexpr int64_t kWinogradPanel = 64;
 
-// Pictures [n, h, w, channels], channels_last. One pixel of padding, stride 1.
+// Pictures [n, h, w, channels], channels_last, with multiples of kConvPanelColumns
+// channels. One pixel of padding, stride 1.
 struct WinogradPictures {
   int64_t n, h, w;
 

@@ -1,0 +1,132 @@
+// What the AVX-512 BF16 kernels of this folder share. Only for their sources: what is
+// compiled for AVX-512 must not be linked into code that runs everywhere, so all of it
+// is in an unnamed namespace.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "worker/train/ops/conv_shape.h"
+
+namespace mead::train {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+inline __m512 Load(const uint16_t* from) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+inline __m256i Round(__m512 values) { return (__m256i)_mm512_cvtneps_pbh(values); }
+
+inline void Store(uint16_t* to, __m512 values) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), Round(values));
+}
+
+// The pairs that vdpbf16ps takes: per lane, a's and b's value.
+inline __m512i Interleave(__m512 a, __m512 b) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+}
+
+// The same of 16 values that are bfloat16 already.
+inline __m512i Interleave(const uint16_t* a, const uint16_t* b) {
+  const __m512i order = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40,
+                                         8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
+  const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
+  return _mm512_permutex2var_epi16(_mm512_castsi256_si512(first), order,
+                                   _mm512_castsi256_si512(second));
+}
+
+// Sixteen rows of sixteen 32-bit elements into columns.
+inline void Transpose(const __m512i* in, __m512i* out) {
+  __m512i a[16], b[16];
+  for (int i = 0; i < 8; ++i) {
+    a[2 * i] = _mm512_unpacklo_epi32(in[2 * i], in[2 * i + 1]);
+    a[2 * i + 1] = _mm512_unpackhi_epi32(in[2 * i], in[2 * i + 1]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+    b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    a[i] = _mm512_shuffle_i32x4(b[i], b[4 + i], 0x88);
+    a[4 + i] = _mm512_shuffle_i32x4(b[i], b[4 + i], 0xdd);
+    a[8 + i] = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0x88);
+    a[12 + i] = _mm512_shuffle_i32x4(b[8 + i], b[12 + i], 0xdd);
+  }
+  for (int i = 0; i < 8; ++i) {
+    out[i] = _mm512_shuffle_i32x4(a[i], a[8 + i], 0x88);
+    out[8 + i] = _mm512_shuffle_i32x4(a[i], a[8 + i], 0xdd);
+  }
+}
+
+// product[kRows][64] = rows[kRows][inner] * panel[inner / 2][64, 2], the sums in registers.
+template <int kRows>
+inline __attribute__((always_inline)) void MultiplyRows(const uint16_t* rows, int64_t inner,
+                                                        const uint16_t* panel, float* product) {
+  constexpr int kVectors = kConvPanelColumns / kLanes;
+  __m512 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[r][v] = _mm512_setzero_ps();
+  }
+  for (int64_t c = 0; c < inner; c += 2) {
+    __m512i column[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      column[v] = _mm512_loadu_si512(panel + c * kConvPanelColumns + v * 2 * kLanes);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      int pair;
+      __builtin_memcpy(&pair, rows + r * inner + c, sizeof(pair));
+      const __m512i row = _mm512_set1_epi32(pair);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)column[v], (__m512bh)row);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      _mm512_storeu_ps(product + r * kConvPanelColumns + v * kLanes, sum[r][v]);
+    }
+  }
+}
+
+// The same for any number of rows: six at a time fill the registers.
+inline void MultiplyPanel(const uint16_t* rows, int64_t count, int64_t inner, const uint16_t* panel,
+                          float* product) {
+  for (; count >= 6; count -= 6) {
+    MultiplyRows<6>(rows, inner, panel, product);
+    rows += 6 * inner;
+    product += 6 * kConvPanelColumns;
+  }
+  switch (count) {
+    case 5:
+      return MultiplyRows<5>(rows, inner, panel, product);
+    case 4:
+      return MultiplyRows<4>(rows, inner, panel, product);
+    case 3:
+      return MultiplyRows<3>(rows, inner, panel, product);
+    case 2:
+      return MultiplyRows<2>(rows, inner, panel, product);
+    case 1:
+      return MultiplyRows<1>(rows, inner, panel, product);
+    default:
+      return;
+  }
+}
+
+}  // namespace
+}  // namespace mead::train
