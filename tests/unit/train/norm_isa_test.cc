@@ -20,17 +20,10 @@ namespace mead::train {
 namespace {
 
 std::vector<const NormCpuTable*> RunnableTables() {
-  std::vector<const NormCpuTable*> tables = {&kNormCpuPortable};
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    tables.push_back(&kNormCpuAvx2);
+  std::vector<const NormCpuTable*> tables;
+  for (const CpuIsa isa : kCpuIsas) {
+    if (CpuHas(isa)) tables.push_back(&TableOf(kNormCpuTables, isa));
   }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    tables.push_back(&kNormCpuAvx512);
-    if (__builtin_cpu_supports("avx512bf16")) tables.push_back(&kNormCpuAvx512Bf16);
-  }
-#endif
   return tables;
 }
 
@@ -379,7 +372,7 @@ TEST(NormIsaNan, PassesReluForwardAndBackward) {
 
 // This program also runs with LibTorch forced down (see CMakeLists.txt).
 TEST(NormIsaChoice, FollowsTheInstructionSetThatLibTorchUses) {
-  const std::string isa = ActiveNormCpuTable().isa;
+  const std::string isa = TableOf(kNormCpuTables, ActiveCpuIsa()).isa;
   const char* forced = std::getenv("ATEN_CPU_CAPABILITY");
   if (forced != nullptr && std::string(forced) == "default") {
     EXPECT_EQ(isa, "portable");
