@@ -61,7 +61,8 @@ struct TrainingSession::Impl {
                .seed = options.seed,
                .device = device,
                .compute = ComputeType(options)}),
-        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true)),
+        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true),
+                  model.copies()),
         average(options.ema_decay > 0
                     ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)
                     : nullptr),

@@ -29,7 +29,6 @@ at::Tensor TrainingStep::Run(const DeviceBatch& batch, const std::vector<Piece>&
   at::NoGradGuard no_grad;
   const at::Tensor found_inf = CheckFinite(figures);
   optimizer_.Step(found_inf);
-  model_.RefreshWorking();
   if (average_ != nullptr) average_->Update(found_inf);
   return at::cat({figures, found_inf.view({1})});
 }

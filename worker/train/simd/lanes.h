@@ -55,7 +55,7 @@ MEAD_INLINE void Store(V<T> v, T* to) {
   __builtin_memcpy(to, &v, sizeof(v));
 }
 
-// To nearest, ties to even; NaN stays NaN.
+// To nearest, ties to even; NaN stays NaN. AVX-512 BF16 takes denormals for zero.
 MEAD_INLINE void Store(V<float> v, Bf16Storage* to) {
 #if defined(__AVX512BF16__)
   const __m256bh half = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
@@ -67,6 +67,38 @@ MEAD_INLINE void Store(V<float> v, Bf16Storage* to) {
   const U16 half = __builtin_convertvector(result >> 16, U16);
 #endif
   __builtin_memcpy(to, &half, sizeof(half));
+}
+
+// The first `count` lanes; the others are zero, and stay where they are in memory.
+template <typename T>
+MEAD_INLINE V<float> LoadFirst(const T* from, int64_t count) {
+  T all[kLanes] = {};
+  __builtin_memcpy(all, from, static_cast<unsigned long>(count) * sizeof(T));
+  return Load(all);
+}
+
+template <typename T>
+MEAD_INLINE void StoreFirst(V<float> v, T* to, int64_t count) {
+  T all[kLanes];
+  Store(v, all);
+  __builtin_memcpy(to, all, static_cast<unsigned long>(count) * sizeof(T));
+}
+
+// a * b + c, rounded once where the instruction set can.
+MEAD_INLINE V<float> MultiplyAdd(V<float> a, float b, V<float> c) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<V<float>>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), _mm512_set1_ps(b), reinterpret_cast<__m512>(c)));
+#elif defined(__FMA__)
+  __m256 as[2], cs[2];
+  __builtin_memcpy(as, &a, sizeof(as));
+  __builtin_memcpy(cs, &c, sizeof(cs));
+  for (int i = 0; i < 2; ++i) cs[i] = _mm256_fmadd_ps(as[i], _mm256_set1_ps(b), cs[i]);
+  __builtin_memcpy(&c, cs, sizeof(cs));
+  return c;
+#else
+  return a * b + c;
+#endif
 }
 
 }  // namespace
