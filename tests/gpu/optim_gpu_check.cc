@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/gpu/tally.h"
 #include "worker/train/optim/clip.h"
 #include "worker/train/optim/ema.h"
 #include "worker/train/optim/optimizer.h"
@@ -23,16 +24,6 @@ namespace mead::train {
 namespace {
 
 constexpr double kMaxNorm = 20;  // about the gradients' own: some are clipped
-
-struct Tally {
-  int passed = 0;
-  int failed = 0;
-
-  void Add(const std::string& what, bool good) {
-    (good ? passed : failed) += 1;
-    if (!good) std::printf("FAILED %s\n", what.c_str());
-  }
-};
 
 // A network's kinds of parameters, and all that a step touches, on one device.
 struct Training {
@@ -223,7 +214,7 @@ int main() {
     at::manual_seed(1);
     for (const OptimizerKind kind :
          {OptimizerKind::kSgd, OptimizerKind::kAdamW, OptimizerKind::kLars, OptimizerKind::kLamb}) {
-      CheckKind(kind, tally);
+      mead::train::CheckKind(kind, tally);
     }
     for (const double weight_decay : {0.0, 1e-4}) {
       for (const double momentum : {0.0, 0.9}) {

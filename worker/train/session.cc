@@ -258,10 +258,12 @@ struct TrainingSession::Impl {
       if (values[StepFigures::kBadRanks + rank] == 0) continue;
       ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
     }
-    const std::string what =
-        ranks.empty()
-            ? "the gradient is not finite (the loss is " + std::to_string(result.loss) + ")"
-            : "the loss is " + std::to_string(result.loss) + " (rank " + ranks + ")";
+    const std::string loss = "the loss is " + std::to_string(result.loss);
+    std::string what = loss + " (rank " + ranks + ")";
+    if (std::isfinite(result.loss)) {
+      what = ranks.empty() ? "the norm of the summed gradients" : "the gradient of rank " + ranks;
+      what += " is not finite (" + loss + ")";
+    }
     return what + " at step " + std::to_string(global_step) + " with learning rate " +
            std::to_string(result.learning_rate) + "; a smaller learning rate may help";
   }

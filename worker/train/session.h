@@ -68,7 +68,7 @@ class TrainingSession {
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n);
 
   // The steps that have ended since the last call, in order. wait: all that have begun.
-  // Errors: kDiverged, naming the ranks whose loss it was. No weight has moved since
+  // Errors: kDiverged, naming the ranks whose loss or gradient it was. No weight has moved since
   //   the step before, on any rank.
   std::vector<StepResult> FinishedSteps(bool wait);
 

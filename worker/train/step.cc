@@ -93,6 +93,7 @@ void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
       std::move(parameters),
       Reducer::Options{.bucket_bytes = options_.bucket_bytes,
                        .figures = StepFigures::Count(communicator_.world_size()),
+                       .not_finite_figure = StepFigures::kBadRanks + communicator_.rank(),
                        .fixed_order = options_.virtual_ranks > 0},
       communicator_);
 }
