@@ -3,8 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cmath>
-#include <deque>
 #include <optional>
 #include <utility>
 
@@ -15,6 +13,7 @@
 #include "worker/train/state/checkpoint.h"
 #include "worker/train/state/weights.h"
 #include "worker/train/step.h"
+#include "worker/train/steps_under_way.h"
 
 namespace mead::train {
 namespace {
@@ -61,13 +60,15 @@ struct TrainingSession::Impl {
                .seed = options.seed,
                .device = device,
                .compute = ComputeType(options)}),
-        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true)),
+        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true),
+                  model.copies()),
         average(options.ema_decay > 0
                     ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)
                     : nullptr),
         step(options, model, optimizer, average.get(), *communicator),
         // Ranks of a gang wait for one another from the host, which a graph cannot hold.
-        graph(device.is_cuda() && communicator->world_size() == 1) {
+        graph(device.is_cuda() && communicator->world_size() == 1),
+        steps(communicator->world_size()) {
     if (options.virtual_ranks % communicator->world_size() != 0) {
       throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
                                                   " virtual ranks cannot be dealt to " +
@@ -119,8 +120,7 @@ struct TrainingSession::Impl {
   // interest, a divergence included.
   void ForgetSteps() {
     EndEvaluation();
-    under_way.clear();
-    finished.clear();
+    steps.Forget();
     step.ForgetDivergence();
   }
 
@@ -131,7 +131,8 @@ struct TrainingSession::Impl {
   }
 
   double PeakShare() const {
-    return LearningRateFactor(options.schedule, global_step - phase->first_step, phase->steps);
+    return LearningRateFactor(options.schedule, steps.next_step() - phase->first_step,
+                              phase->steps);
   }
 
   double HeadRate(double peak_share) const {
@@ -203,7 +204,6 @@ struct TrainingSession::Impl {
   }
 
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n) {
-    constexpr size_t kMostAhead = 2;
     if (n < 0 || global_n < std::max(n, 1)) {
       throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
                                                  " pictures of a global batch of " +
@@ -217,7 +217,7 @@ struct TrainingSession::Impl {
     }
     const std::vector<Piece> pieces = PiecesOf(n, global_n);
     EndEvaluation();
-    while (under_way.size() >= kMostAhead) TakeOldest();
+    steps.MakeRoom();
     const double peak_share = PeakShare();
     const double head_rate = HeadRate(peak_share);
     optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
@@ -226,48 +226,7 @@ struct TrainingSession::Impl {
     // Only whole batches come again and again.
     const at::Tensor figures = n == largest_slice ? graph.Run(global_n, run) : run();
     communicator->Drain();
-    under_way.push_back({.figures = HostCopy(figures),
-                         .step = global_step,
-                         .samples = global_n,
-                         .learning_rate = head_rate});
-    ++global_step;
-  }
-
-  void TakeOldest() {
-    const UnderWay oldest = std::move(under_way.front());
-    under_way.pop_front();
-    const at::Tensor& figures = oldest.figures.Wait();
-    const auto* values = figures.const_data_ptr<float>();
-    const StepResult result{
-        .loss = values[StepFigures::kLoss] / static_cast<double>(oldest.samples),
-        .correct = std::llround(values[StepFigures::kCorrect]),
-        .samples = oldest.samples,
-        .learning_rate = oldest.learning_rate};
-    if (values[figures.numel() - 1] != 0) {
-      under_way.clear();
-      global_step = oldest.step;  // those after it have changed nothing
-      throw TrainError(ErrorKind::kDiverged, Divergence(result, values));
-    }
-    finished.push_back(result);
-  }
-
-  std::string Divergence(const StepResult& result, const float* values) const {
-    std::string ranks;
-    for (int rank = 0; rank < communicator->world_size(); ++rank) {
-      if (values[StepFigures::kBadRanks + rank] == 0) continue;
-      ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
-    }
-    const std::string what =
-        ranks.empty()
-            ? "the gradient is not finite (the loss is " + std::to_string(result.loss) + ")"
-            : "the loss is " + std::to_string(result.loss) + " (rank " + ranks + ")";
-    return what + " at step " + std::to_string(global_step) + " with learning rate " +
-           std::to_string(result.learning_rate) + "; a smaller learning rate may help";
-  }
-
-  std::vector<StepResult> FinishedSteps(bool wait) {
-    while (!under_way.empty() && (wait || under_way.front().figures.Ready())) TakeOldest();
-    return std::exchange(finished, {});
+    steps.Add(figures, global_n, head_rate);
   }
 
   // One message for many small tensors.
@@ -301,14 +260,6 @@ struct TrainingSession::Impl {
     model.RefreshWorking();
   }
 
-  // A step that has begun and whose figures have not been looked at.
-  struct UnderWay {
-    HostCopy figures;
-    int64_t step;
-    int64_t samples;
-    double learning_rate;
-  };
-
   const TrainOptions options;
   const at::Device device;
   const ComputeStream stream;
@@ -322,10 +273,8 @@ struct TrainingSession::Impl {
   std::optional<WeightAverage::Scope> averaged;
   TrainingStep step;
   StepGraph graph;
+  StepsUnderWay steps;
   std::optional<PhaseSpan> phase;
-  int64_t global_step = 0;  // of the next step to begin
-  std::deque<UnderWay> under_way;
-  std::vector<StepResult> finished;
 };
 
 // Runs f on the session's stream; LibTorch's errors come out as TrainError.
@@ -380,7 +329,7 @@ ResumePoint TrainingSession::Resume(const std::string& path) {
     impl_->ForgetSteps();
     const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->State());
     impl_->model.RefreshWorking();
-    impl_->global_step = point.global_step;
+    impl_->steps.GoOnWith(point.global_step);
     impl_->StartEpoch(point.epoch + 1);
     return point;
   });
@@ -400,7 +349,7 @@ void TrainingSession::StartStep(const uint8_t* pixels, const int32_t* labels, in
 }
 
 std::vector<StepResult> TrainingSession::FinishedSteps(bool wait) {
-  return OnStream("in the training step", [&] { return impl_->FinishedSteps(wait); });
+  return OnStream("in the training step", [&] { return impl_->steps.Finished(wait); });
 }
 
 StepResult TrainingSession::TrainStep(const uint8_t* pixels, const int32_t* labels, int n,
@@ -443,11 +392,11 @@ void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
   OnStream("saving a checkpoint", [&] {
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
-                    {.epoch = epoch, .global_step = impl_->global_step});
+                    {.epoch = epoch, .global_step = impl_->steps.next_step()});
   });
 }
 
-int64_t TrainingSession::global_step() const { return impl_->global_step; }
+int64_t TrainingSession::global_step() const { return impl_->steps.next_step(); }
 
 double TrainingSession::learning_rate() const { return impl_->HeadRate(impl_->PeakShare()); }
 

@@ -16,16 +16,9 @@
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
 #include "worker/train/state/reports.h"
+#include "worker/train/step_result.h"
 
 namespace mead::train {
-
-// Figures of one optimizer step over the whole gang, the same on every rank.
-struct StepResult {
-  double loss = 0;           // mean over the global batch
-  int64_t correct = 0;       // of the global batch, top-1
-  int64_t samples = 0;       // the global batch's size
-  double learning_rate = 0;  // the head's
-};
 
 // Of this rank's pictures only; sum over ranks with SumOverRanks.
 struct EvalResult {
@@ -68,7 +61,7 @@ class TrainingSession {
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n);
 
   // The steps that have ended since the last call, in order. wait: all that have begun.
-  // Errors: kDiverged, naming the ranks whose loss it was. No weight has moved since
+  // Errors: kDiverged, naming the ranks whose loss or gradient it was. No weight has moved since
   //   the step before, on any rank.
   std::vector<StepResult> FinishedSteps(bool wait);
 

@@ -29,7 +29,6 @@ at::Tensor TrainingStep::Run(const DeviceBatch& batch, const std::vector<Piece>&
   at::NoGradGuard no_grad;
   const at::Tensor found_inf = CheckFinite(figures);
   optimizer_.Step(found_inf);
-  model_.RefreshWorking();
   if (average_ != nullptr) average_->Update(found_inf);
   return at::cat({figures, found_inf.view({1})});
 }
@@ -94,6 +93,7 @@ void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
       std::move(parameters),
       Reducer::Options{.bucket_bytes = options_.bucket_bytes,
                        .figures = StepFigures::Count(communicator_.world_size()),
+                       .not_finite_figure = StepFigures::kBadRanks + communicator_.rank(),
                        .fixed_order = options_.virtual_ranks > 0},
       communicator_);
 }

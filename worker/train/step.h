@@ -23,7 +23,7 @@ namespace mead::train {
 struct StepFigures {
   static constexpr int64_t kLoss = 0;     // summed over the global batch
   static constexpr int64_t kCorrect = 1;  // of the global batch, top-1
-  // From here one place per rank: above 0 if its loss is not finite.
+  // From here one place per rank: above 0 if its loss or its gradient is not finite.
   static constexpr int64_t kBadRanks = 2;
   static int64_t Count(int world_size) { return kBadRanks + world_size; }
 };

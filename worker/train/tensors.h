@@ -19,6 +19,19 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
+// Whether element i in memory is of the same place in both: then a loop over memory
+// does for both what one over indices would.
+inline bool SameLayout(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() != b.sizes() || !a.is_non_overlapping_and_dense() ||
+      !b.is_non_overlapping_and_dense()) {
+    return false;
+  }
+  for (int64_t d = 0; d < a.dim(); ++d) {
+    if (a.size(d) > 1 && a.stride(d) != b.stride(d)) return false;
+  }
+  return true;
+}
+
 // The first line of what LibTorch says: the rest is a C++ stack.
 inline std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 

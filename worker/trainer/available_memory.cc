@@ -1,17 +1,23 @@
 #include "worker/trainer/available_memory.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <fstream>
-#include <limits>
+#include <optional>
 #include <sstream>
-#include <string>
 
 namespace mead::trainer {
 namespace {
 
-constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
+// Two containers of one machine have the same one.
+std::string BootId() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id;
+}
 
-int64_t MemAvailable() {
+std::optional<int64_t> MemAvailable() {
   std::ifstream meminfo("/proc/meminfo");
   for (std::string line; std::getline(meminfo, line);) {
     std::istringstream words(line);
@@ -19,28 +25,57 @@ int64_t MemAvailable() {
     int64_t kib = 0;
     if (words >> name >> kib && name == "MemAvailable:") return kib * 1024;
   }
-  return kUnknown;
+  return std::nullopt;
 }
 
 // A file that holds one number; "max" is none.
-int64_t NumberIn(const char* path) {
+std::optional<int64_t> NumberIn(const char* path) {
   std::ifstream file(path);
   int64_t number = 0;
-  return file >> number ? number : kUnknown;
+  return file >> number ? std::optional(number) : std::nullopt;
 }
 
-int64_t LeftOfCgroup() {
-  const int64_t limit = NumberIn("/sys/fs/cgroup/memory.max");
-  const int64_t used = NumberIn("/sys/fs/cgroup/memory.current");
-  if (limit == kUnknown || used == kUnknown) return kUnknown;
-  return std::max<int64_t>(limit - used, 0);
+// The inode number of a cgroup's folder is the cgroup's own, also seen from within a
+// container, where every cgroup has the same path.
+std::string CgroupId() {
+  struct stat folder {};
+  const bool there = stat("/sys/fs/cgroup", &folder) == 0;
+  return there ? std::to_string(folder.st_ino) : "";
 }
 
 }  // namespace
 
-int64_t AvailableMemoryBytes() {
-  const int64_t available = std::min(MemAvailable(), LeftOfCgroup());
-  return available == kUnknown ? 0 : available;
+std::vector<MemorySource> MemorySources() {
+  std::vector<MemorySource> sources;
+  const std::string machine = BootId();
+  if (const auto available = MemAvailable()) {
+    sources.push_back({.id = "machine/" + machine, .left_bytes = *available});
+  }
+  const auto limit = NumberIn("/sys/fs/cgroup/memory.max");
+  const auto used = NumberIn("/sys/fs/cgroup/memory.current");
+  if (limit && used) {
+    sources.push_back({.id = "cgroup/" + machine + "/" + CgroupId(),
+                       .left_bytes = std::max<int64_t>(*limit - *used, 0)});
+  }
+  return sources;
+}
+
+std::string MemoryLine(const std::vector<MemorySource>& sources) {
+  std::string line;
+  for (const MemorySource& source : sources) line += source.id + " ";
+  return line;
+}
+
+int64_t MemoryShareBytes(const std::vector<MemorySource>& mine,
+                         const std::vector<std::string>& lines) {
+  std::optional<int64_t> least;
+  for (const MemorySource& source : mine) {
+    const int64_t ranks = std::ranges::count_if(
+        lines, [&](const std::string& line) { return line.find(source.id + " ") != line.npos; });
+    const int64_t share = source.left_bytes / std::max<int64_t>(ranks, 1);
+    least = std::min(least.value_or(share), share);
+  }
+  return least.value_or(0);
 }
 
 }  // namespace mead::trainer

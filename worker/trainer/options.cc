@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "worker/trainer/available_memory.h"
 
 namespace mead::trainer {
 namespace {
@@ -88,7 +87,6 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.freeze_batch_norm = config.freeze_batch_norm();
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
-  if (!gpu) out.memory_limit_bytes = AvailableMemoryBytes() / 10 * 9;
   out.seed = SeedOf(config);
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());

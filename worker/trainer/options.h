@@ -9,7 +9,8 @@
 namespace mead::trainer {
 
 // The settings of a trial on this rank; absent fields get the defaults that
-// train_config.proto states.
+// train_config.proto states. The limit of memory is left to the caller: it depends on
+// where the other ranks are.
 // Errors: TrainError kUserError.
 train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
                                    int64_t steps_per_epoch);

@@ -24,6 +24,7 @@
 #include "worker/train/comm/communicator.h"
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
+#include "worker/trainer/available_memory.h"
 #include "worker/trainer/options.h"
 
 namespace mead::trainer {
@@ -128,6 +129,7 @@ class TrialRun {
     if (gang && !is_rank_zero()) {
       store_ = train::RendezvousStore::Connect(rendezvous, kRendezvousTimeout);
     }
+    ShareMemory();
     communicator_ = train::MakeCommunicator({.rank = prepare_.rank(),
                                              .world_size = prepare_.world_size(),
                                              .host = prepare_.host(),
@@ -149,6 +151,21 @@ class TrialRun {
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
                         options_.threads,
                         gang ? absl::StrCat(", sums over ", communicator_->transport()) : ""));
+  }
+
+  // Everybody looks before anybody takes: no rank's session begins until all have told
+  // where their memory is.
+  void ShareMemory() {
+    const std::vector<MemorySource> sources = MemorySources();
+    std::vector<std::string> lines = {MemoryLine(sources)};
+    if (store_ != nullptr) {
+      lines =
+          store_->Exchange("memory", prepare_.rank(), prepare_.world_size(), MemoryLine(sources));
+    }
+    // A tenth is for what is not large tensors. A GPU knows its own memory.
+    if (options_.device == "cpu") {
+      options_.memory_limit_bytes = MemoryShareBytes(sources, lines) / 10 * 9;
+    }
   }
 
   // Before the first step, so that a batch that does not fit costs no epoch.

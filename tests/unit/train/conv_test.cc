@@ -209,8 +209,8 @@ TEST_P(PointwiseOn, KernelsAgreeWhateverTheThreads) {
 }
 
 TEST(PointwiseChoice, ForcedDownTakesLibTorchs) {
-  EXPECT_EQ(ChoosePointwise("AVX2"), nullptr);
-  EXPECT_EQ(ActivePointwise(), ChoosePointwise(at::get_cpu_capability()));
+  EXPECT_EQ(ChoosePointwise(CpuIsa::kAvx2), nullptr);
+  EXPECT_EQ(ActivePointwise(), ChoosePointwise(ActiveCpuIsa()));
 }
 
 std::vector<Case> WinogradCases() {
@@ -333,15 +333,15 @@ TEST(Convolve, WiderTypesAreLibTorchs) {
 }
 
 TEST(ConvWeightsChoice, ForcedDownTakesLibTorchs) {
-  EXPECT_EQ(ChooseConvWeights("AVX2"), nullptr);
-  EXPECT_EQ(ChooseConvWeights("DEFAULT"), nullptr);
-  EXPECT_EQ(ActiveConvWeights(), ChooseConvWeights(at::get_cpu_capability()));
+  EXPECT_EQ(ChooseConvWeights(CpuIsa::kAvx2), nullptr);
+  EXPECT_EQ(ChooseConvWeights(CpuIsa::kAvx512), nullptr);
+  EXPECT_EQ(ActiveConvWeights(), ChooseConvWeights(ActiveCpuIsa()));
 }
 
 TEST(WinogradChoice, ForcedDownTakesLibTorchs) {
-  EXPECT_EQ(ChooseWinograd("AVX2"), nullptr);
-  EXPECT_EQ(ChooseWinograd("DEFAULT"), nullptr);
-  EXPECT_EQ(ActiveWinograd(), ChooseWinograd(at::get_cpu_capability()));
+  EXPECT_EQ(ChooseWinograd(CpuIsa::kAvx2), nullptr);
+  EXPECT_EQ(ChooseWinograd(CpuIsa::kAvx512), nullptr);
+  EXPECT_EQ(ActiveWinograd(), ChooseWinograd(ActiveCpuIsa()));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "tests/unit/train/guarded.h"
 #include "worker/train/ops/norm_cpu.h"
 #include "worker/train/ops/norm_cpu_isa.h"
 
@@ -20,17 +21,10 @@ namespace mead::train {
 namespace {
 
 std::vector<const NormCpuTable*> RunnableTables() {
-  std::vector<const NormCpuTable*> tables = {&kNormCpuPortable};
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    tables.push_back(&kNormCpuAvx2);
+  std::vector<const NormCpuTable*> tables;
+  for (const CpuIsa isa : kCpuIsas) {
+    if (CpuHas(isa)) tables.push_back(&TableOf(kNormCpuTables, isa));
   }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    tables.push_back(&kNormCpuAvx512);
-    if (__builtin_cpu_supports("avx512bf16")) tables.push_back(&kNormCpuAvx512Bf16);
-  }
-#endif
   return tables;
 }
 
@@ -60,30 +54,6 @@ struct Bf16 {
     return static_cast<float>(c10::BFloat16(stored.bits, c10::BFloat16::from_bits()));
   }
   static const auto& Of(const NormCpuTable& table) { return table.bf16; }
-};
-
-// An array in the middle of a larger one, whose other bytes nobody may write.
-template <typename T>
-class Guarded {
- public:
-  explicit Guarded(size_t size) : bytes_(2 * kGuard + size * sizeof(T), kFill), size_(size) {}
-
-  T* data() { return reinterpret_cast<T*>(bytes_.data() + kGuard); }
-  const T& operator[](size_t i) const {
-    return reinterpret_cast<const T*>(bytes_.data() + kGuard)[i];
-  }
-  size_t size() const { return size_; }
-  bool untouched_around() const {
-    const auto filled = [](uint8_t byte) { return byte == kFill; };
-    return std::all_of(bytes_.begin(), bytes_.begin() + kGuard, filled) &&
-           std::all_of(bytes_.end() - kGuard, bytes_.end(), filled);
-  }
-
- private:
-  static constexpr ptrdiff_t kGuard = 512;
-  static constexpr uint8_t kFill = 0xa5;
-  std::vector<uint8_t> bytes_;
-  size_t size_;
 };
 
 // Values on a coarse grid, so that float32 holds every intermediate result exactly:
@@ -379,7 +349,7 @@ TEST(NormIsaNan, PassesReluForwardAndBackward) {
 
 // This program also runs with LibTorch forced down (see CMakeLists.txt).
 TEST(NormIsaChoice, FollowsTheInstructionSetThatLibTorchUses) {
-  const std::string isa = ActiveNormCpuTable().isa;
+  const std::string isa = TableOf(kNormCpuTables, ActiveCpuIsa()).isa;
   const char* forced = std::getenv("ATEN_CPU_CAPABILITY");
   if (forced != nullptr && std::string(forced) == "default") {
     EXPECT_EQ(isa, "portable");

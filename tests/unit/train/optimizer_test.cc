@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -85,6 +86,45 @@ TEST_P(EveryOptimizer, ParametersWithoutAGradientKeepValueAndState) {
     const bool head = name.find("fc.") != std::string::npos || name == "steps.head";
     EXPECT_EQ(after.at(name) == values, !head) << name;
   }
+}
+
+// What forward reads in bfloat16, of the weights as they are.
+std::vector<NamedTensor> Copies(const std::vector<NamedTensor>& parameters) {
+  std::vector<NamedTensor> copies;
+  for (const NamedTensor& parameter : parameters) {
+    copies.push_back({parameter.name, parameter.tensor.to(at::kBFloat16)});
+  }
+  return copies;
+}
+
+TEST_P(EveryOptimizer, CopiesFollowTheirParametersAndNothingElseDoes) {
+  Problem problem;
+  std::vector<NamedTensor> copies = Copies(problem.All());
+  copies.erase(copies.begin() + 1);  // batch-norm's have none
+  Optimizer with({.kind = GetParam()}, problem.body, problem.head, copies);
+  Problem same;
+  Optimizer without = Make(same);
+  Run(with, problem, 1, 3);
+  Run(without, same, 1, 3);
+  EXPECT_EQ(Everything(problem, with), Everything(same, without));
+  auto expect_copies = [&](const std::vector<NamedTensor>& expected) {
+    for (const NamedTensor& copy : copies) {
+      const auto of = std::ranges::find(expected, copy.name, &NamedTensor::name);
+      EXPECT_TRUE(at::equal(copy.tensor, of->tensor)) << copy.name;
+    }
+  };
+  expect_copies(Copies(problem.All()));
+
+  // A step that is skipped, and one of the head alone.
+  const std::vector<NamedTensor> before = Copies(problem.All());
+  problem.SetGradients(4);
+  problem.body[0].tensor.grad()[0].fill_(std::numeric_limits<float>::quiet_NaN());
+  with.Step(at::ones({}));
+  expect_copies(before);
+  problem.SetGradients(4);
+  for (NamedTensor& parameter : problem.body) parameter.tensor.mutable_grad().reset();
+  with.Step();
+  expect_copies(Copies(problem.All()));
 }
 
 TEST_P(EveryOptimizer, RateZeroKeepsTheWeights) {

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "worker/trainer/available_memory.h"
-
 namespace mead::trainer {
 namespace {
 
@@ -65,14 +63,11 @@ TEST(TrainerOptions, DeterministicTrialsHaveFourVirtualRanksUnlessToldOtherwise)
   EXPECT_EQ(ToTrainOptions(prepare, 3, 10).virtual_ranks, 4);
 }
 
-TEST(TrainerOptions, GpusComputeInBfloat16AndKnowTheirOwnMemory) {
+TEST(TrainerOptions, GpusComputeInBfloat16) {
   v1::Prepare prepare = Prepare();
-  EXPECT_GT(ToTrainOptions(prepare, 3, 10).memory_limit_bytes, 0);
-  EXPECT_LE(ToTrainOptions(prepare, 3, 10).memory_limit_bytes, int64_t{1} << 50);
   prepare.set_device("cuda:1");
   const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
   EXPECT_EQ(options.precision, train::Precision::kBf16);
-  EXPECT_EQ(options.memory_limit_bytes, 0);
   EXPECT_EQ(options.device, "cuda:1");
 }
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/train/comm/gradient.h"
+
 namespace mead::train {
 
 Reducer::Reducer(std::vector<Parameter> parameters, const Options& options,
@@ -35,6 +37,7 @@ Reducer::Reducer(std::vector<Parameter> parameters, const Options& options,
     live_.push_back(std::move(live));
   }
   figures_ = live_.back().flat.narrow(0, plan_.back().size, options.figures);
+  not_finite_ = figures_.select(0, options.not_finite_figure);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     using torch::autograd::Variable;
     using List = std::vector<Variable>;
@@ -88,12 +91,8 @@ void Reducer::OnGradient(size_t parameter) {
     Place& place = places_[parameter];
     Live& bucket = live_[place.bucket];
     at::Tensor& gradient = parameters_[parameter].leaf.mutable_grad();
-    at::Tensor& view = bucket.views[place.slot];
-    if (place.filled) {
-      view.add_(gradient);
-    } else {
-      view.copy_(gradient);
-    }
+    // The last bucket, with the figures, leaves once all gradients have been looked at.
+    TakeGradient(gradient, /*add=*/place.filled, bucket.views[place.slot], not_finite_);
     gradient.reset();
     place.filled = true;
     --bucket.missing;

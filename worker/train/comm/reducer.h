@@ -2,7 +2,7 @@
 // still running.
 //
 // Backward hands each gradient over as it is made; a hook adds it to its place in
-// a bucket, cast to float32 on the way, and keeps nothing else of it. During the
+// a bucket, cast to float32 and looked at on the way, and keeps nothing else of it. During the
 // last of a step's passes, a bucket that has all its gradients is all-reduced at
 // once, in bucket order on every rank. A rank without pictures takes part with
 // zeros. A few figures of the step travel in the last bucket, at no cost of their own.
@@ -40,6 +40,8 @@ class Reducer {
   struct Options {
     int64_t bucket_bytes = 0;  // of float32 gradients
     int64_t figures = 0;       // how many
+    // Which of them becomes 1 when a gradient of this rank is not finite.
+    int64_t not_finite_figure = 0;
     bool fixed_order = false;
   };
   // parameters: those that learn, in the model's order, all on one device.
@@ -94,6 +96,7 @@ class Reducer {
   std::vector<Live> live_;     // by bucket
   std::vector<Place> places_;  // by parameter
   at::Tensor figures_;         // [figures], view of the last bucket's end
+  at::Tensor not_finite_;      // [], view of that figure
   std::vector<at::Tensor> gradients_;
   int passes_ = 0;
   int pass_ = 0;  // the one under way, from 0

@@ -148,4 +148,13 @@ std::string RendezvousStore::Get(const std::string& key) {
   });
 }
 
+std::vector<std::string> RendezvousStore::Exchange(const std::string& topic, int rank,
+                                                   int world_size, std::string_view word) {
+  const auto key = [&](int of) { return topic + "/" + std::to_string(of); };
+  Set(key(rank), word);
+  std::vector<std::string> words;
+  for (int of = 0; of < world_size; ++of) words.push_back(Get(key(of)));
+  return words;
+}
+
 }  // namespace mead::train

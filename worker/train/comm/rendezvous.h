@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mead::train {
 
@@ -30,6 +31,9 @@ class RendezvousStore {
   void Set(const std::string& key, std::string_view value);
   // Waits until another rank has set the key.
   std::string Get(const std::string& key);
+  // Every rank's word on `topic`, by rank: all ranks tell theirs, and wait for the others'.
+  std::vector<std::string> Exchange(const std::string& topic, int rank, int world_size,
+                                    std::string_view word);
 
   struct Impl;  // holds the c10d store; for this folder only
   Impl& impl() { return *impl_; }

@@ -45,11 +45,7 @@ std::string Trying(F&& f) {
 // Every rank's word on `topic`, by rank.
 std::vector<std::string> Exchange(RendezvousStore& store, const CommunicatorOptions& options,
                                   const std::string& topic, const std::string& mine) {
-  const auto key = [&](int rank) { return "shm/" + topic + "/" + std::to_string(rank); };
-  store.Set(key(options.rank), mine);
-  std::vector<std::string> words;
-  for (int rank = 0; rank < options.world_size; ++rank) words.push_back(store.Get(key(rank)));
-  return words;
+  return store.Exchange("shm/" + topic, options.rank, options.world_size, mine);
 }
 
 // The first rank's reason against sharing; empty if all said yes.

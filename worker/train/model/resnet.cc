@@ -60,8 +60,6 @@ struct ResNet::Builder {
     value.set_requires_grad(false);
     const at::Tensor copy = value.to(compute).set_requires_grad(true);
     net.working_.back() = copy;
-    net.copied_.push_back(value);
-    net.copies_.push_back(copy);
     return copy;
   }
 
@@ -134,10 +132,20 @@ ResNet::ResNet(const Options& options) {
       "fc.bias", at::empty({options.num_classes}).uniform_(-bound, bound, build.generator));
 }
 
+std::vector<NamedTensor> ResNet::copies() const {
+  std::vector<NamedTensor> copies;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (working_[i].is_same(parameters_[i].tensor)) continue;
+    copies.push_back({parameters_[i].name, working_[i]});
+  }
+  return copies;
+}
+
 void ResNet::RefreshWorking() {
-  if (copies_.empty()) return;
   at::NoGradGuard no_grad;
-  at::_foreach_copy_(copies_, copied_);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!working_[i].is_same(parameters_[i].tensor)) working_[i].copy_(parameters_[i].tensor);
+  }
 }
 
 int64_t ResNet::parameter_count() const {

@@ -5,7 +5,7 @@
 // addition and ReLU are one operator of ours, and a file compiles in half the time.
 // Precision: parameters are float32. With compute in bfloat16 the weights of
 //         convolutions and of the classifier have working copies in bfloat16,
-//         cast once per step; forward reads those and gradients arrive at them.
+//         written once per step; forward reads those and gradients arrive at them.
 // Shape:  input [N, 3, H, W], normalised RGB, channels_last, in the compute type;
 //         output [N, classes], likewise.
 // Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016;
@@ -37,7 +37,8 @@ class ResNet {
 
   at::Tensor Forward(const at::Tensor& images, NormStatistics statistics);
 
-  // The working copies take the parameters' values: after these have changed.
+  // The working copies take the parameters' values: after these have been replaced. An
+  // optimizer step writes both.
   void RefreshWorking();
 
   // In torchvision's order. Names: "conv1.weight", "layer1.0.bn2.bias", "fc.weight", ...
@@ -45,6 +46,8 @@ class ResNet {
   // What forward reads, by parameter: its working copy, or the parameter itself.
   // Leaves of the graph: gradients arrive here.
   const std::vector<at::Tensor>& working() const { return working_; }
+  // The working copies that there are, by their parameters' names.
+  std::vector<NamedTensor> copies() const;
   // running_mean, running_var (float32) and num_batches_tracked (int64).
   const std::vector<NamedTensor>& buffers() const { return buffers_; }
   int64_t parameter_count() const;
@@ -75,8 +78,6 @@ class ResNet {
   std::vector<NamedTensor> parameters_;
   std::vector<NamedTensor> buffers_;
   std::vector<at::Tensor> working_;
-  // Those parameters that have a copy, and the copies.
-  std::vector<at::Tensor> copied_, copies_;
   std::vector<at::Tensor> batches_tracked_;
 };
 

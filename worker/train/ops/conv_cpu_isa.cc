@@ -2,12 +2,11 @@
 
 namespace mead::train {
 
-bool OwnConvolutionsWin(std::string_view capability) {
+bool OwnConvolutionsWin(CpuIsa isa) {
 #if defined(__x86_64__)
-  return capability == "AVX512" && __builtin_cpu_supports("avx512bf16") &&
-         !__builtin_cpu_supports("amx-bf16");
+  return isa == CpuIsa::kAvx512Bf16 && !__builtin_cpu_supports("amx-bf16");
 #else
-  static_cast<void>(capability);
+  static_cast<void>(isa);
   return false;
 #endif
 }

@@ -73,16 +73,16 @@ void ForLots(int64_t pixels, int64_t channels_aside, const Lot& lot) {
 
 }  // namespace
 
-const PointwiseKernels* ChoosePointwise(std::string_view capability) {
+const PointwiseKernels* ChoosePointwise(CpuIsa isa) {
 #if defined(__x86_64__)
-  if (OwnConvolutionsWin(capability)) return &kPointwiseAvx512Bf16;
+  if (OwnConvolutionsWin(isa)) return &kPointwiseAvx512Bf16;
 #endif
-  static_cast<void>(capability);
+  static_cast<void>(isa);
   return nullptr;
 }
 
 const PointwiseKernels* ActivePointwise() {
-  static const PointwiseKernels* const kernels = ChoosePointwise(at::get_cpu_capability());
+  static const PointwiseKernels* const kernels = ChoosePointwise(ActiveCpuIsa());
   return kernels;
 }
 

@@ -10,15 +10,14 @@
 
 #include <c10/util/BFloat16.h>
 
-#include <string_view>
-
 #include "worker/train/ops/conv_pointwise_isa.h"
 #include "worker/train/ops/conv_shape.h"
+#include "worker/train/simd/isa.h"
 
 namespace mead::train {
 
-// Null where LibTorch's convolutions are to be taken; capability as in conv_cpu_isa.h.
-const PointwiseKernels* ChoosePointwise(std::string_view capability);
+// Null where LibTorch's convolutions are to be taken.
+const PointwiseKernels* ChoosePointwise(CpuIsa isa);
 const PointwiseKernels* ActivePointwise();
 
 // Whether the kernels can compute the shape.

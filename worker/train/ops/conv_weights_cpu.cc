@@ -69,16 +69,16 @@ T* Floats(const at::Tensor& memory, int64_t offset) {
 
 }  // namespace
 
-const ConvWeightsKernels* ChooseConvWeights(std::string_view capability) {
+const ConvWeightsKernels* ChooseConvWeights(CpuIsa isa) {
 #if defined(__x86_64__)
-  if (OwnConvolutionsWin(capability)) return &kConvWeightsAvx512Bf16;
+  if (OwnConvolutionsWin(isa)) return &kConvWeightsAvx512Bf16;
 #endif
-  static_cast<void>(capability);
+  static_cast<void>(isa);
   return nullptr;
 }
 
 const ConvWeightsKernels* ActiveConvWeights() {
-  static const ConvWeightsKernels* const kernels = ChooseConvWeights(at::get_cpu_capability());
+  static const ConvWeightsKernels* const kernels = ChooseConvWeights(ActiveCpuIsa());
   return kernels;
 }
 

@@ -12,14 +12,13 @@
 
 #include <c10/util/BFloat16.h>
 
-#include <string_view>
-
 #include "worker/train/ops/conv_weights_isa.h"
+#include "worker/train/simd/isa.h"
 
 namespace mead::train {
 
-// Null where LibTorch's own is to be taken; capability as in conv_cpu_isa.h.
-const ConvWeightsKernels* ChooseConvWeights(std::string_view capability);
+// Null where LibTorch's own is to be taken.
+const ConvWeightsKernels* ChooseConvWeights(CpuIsa isa);
 const ConvWeightsKernels* ActiveConvWeights();
 
 // Whether the kernels can compute the shape.

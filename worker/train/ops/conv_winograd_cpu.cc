@@ -73,16 +73,16 @@ void Convolve(const WinogradKernels& kernels, const uint16_t* x, const uint16_t*
 
 }  // namespace
 
-const WinogradKernels* ChooseWinograd(std::string_view capability) {
+const WinogradKernels* ChooseWinograd(CpuIsa isa) {
 #if defined(__x86_64__)
-  if (OwnConvolutionsWin(capability)) return &kWinogradAvx512Bf16;
+  if (OwnConvolutionsWin(isa)) return &kWinogradAvx512Bf16;
 #endif
-  static_cast<void>(capability);
+  static_cast<void>(isa);
   return nullptr;
 }
 
 const WinogradKernels* ActiveWinograd() {
-  static const WinogradKernels* const kernels = ChooseWinograd(at::get_cpu_capability());
+  static const WinogradKernels* const kernels = ChooseWinograd(ActiveCpuIsa());
   return kernels;
 }
 

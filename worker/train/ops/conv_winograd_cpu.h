@@ -13,15 +13,14 @@
 
 #include <c10/util/BFloat16.h>
 
-#include <string_view>
-
 #include "worker/train/ops/conv_shape.h"
 #include "worker/train/ops/conv_winograd_isa.h"
+#include "worker/train/simd/isa.h"
 
 namespace mead::train {
 
-// Null where LibTorch's convolutions are to be taken; capability as in conv_cpu_isa.h.
-const WinogradKernels* ChooseWinograd(std::string_view capability);
+// Null where LibTorch's convolutions are to be taken.
+const WinogradKernels* ChooseWinograd(CpuIsa isa);
 const WinogradKernels* ActiveWinograd();
 
 // Whether the kernels can compute the shape.

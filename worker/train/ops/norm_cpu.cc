@@ -1,11 +1,9 @@
 #include "worker/train/ops/norm_cpu.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 #include <vector>
 
 #ifndef _OPENMP
@@ -15,17 +13,6 @@
 namespace mead::train {
 namespace {
 
-const NormCpuTable& ChooseTable() {
-#if defined(__x86_64__)
-  const std::string capability = at::get_cpu_capability();
-  if (capability == "AVX512") {
-    return __builtin_cpu_supports("avx512bf16") ? kNormCpuAvx512Bf16 : kNormCpuAvx512;
-  }
-  if (capability == "AVX2") return kNormCpuAvx2;
-#endif
-  return kNormCpuPortable;
-}
-
 // The kernels of a type, and its pointers as they take them.
 template <typename T>
 struct Kernels {
@@ -34,7 +21,7 @@ struct Kernels {
   static_assert(sizeof(Stored) == sizeof(T));
 
   static const NormCpuKernels<Stored, A>& Get() {
-    const NormCpuTable& table = ActiveNormCpuTable();
+    const NormCpuTable& table = TableOf(kNormCpuTables, ActiveCpuIsa());
     if constexpr (std::is_same_v<T, float>) return table.fp32;
     if constexpr (std::is_same_v<T, double>) return table.fp64;
     if constexpr (std::is_same_v<T, c10::BFloat16>) return table.bf16;
@@ -92,11 +79,6 @@ std::vector<A> Scale(int64_t channels, NormCoefficients<A> k) {
 }
 
 }  // namespace
-
-const NormCpuTable& ActiveNormCpuTable() {
-  static const NormCpuTable& table = ChooseTable();
-  return table;
-}
 
 template <typename T>
 void NormStatisticsOnCpu(const T* x, NormShape shape, NormAccumulate<T> epsilon,

@@ -1,19 +1,17 @@
 // The passes of norm_kernels.h on the CPU, over LibTorch's threads.
 //
-// The best instruction set that LibTorch itself uses here is taken (so
-// ATEN_CPU_CAPABILITY=default|avx2 forces both down). Sums are formed over chunks
-// that depend on the shape alone and are combined in double, in order, so results
-// do not depend on the number of threads.
+// Sums are formed over chunks that depend on the shape alone and are combined in
+// double, in order, so results do not depend on the number of threads.
 // Thread: any; memory is the caller's.
 #pragma once
 
 #include "worker/train/ops/norm_cpu_isa.h"
 #include "worker/train/ops/norm_kernels.h"
+#include "worker/train/simd/isa.h"
 
 namespace mead::train {
 
-// Its isa is "portable", "avx2", "avx512" or "avx512_bf16".
-const NormCpuTable& ActiveNormCpuTable();
+inline constexpr PerIsa<NormCpuTable> kNormCpuTables = MEAD_TABLES(kNormCpu);
 
 // Writes mean and inverse_deviation ([channels] each) of x.
 template <typename T>

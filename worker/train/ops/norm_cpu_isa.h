@@ -1,20 +1,13 @@
 // The passes of norm_kernels.h over a range of rows on one thread, in one of
 // several instruction sets.
 //
-// norm_cpu_kernels.inc is compiled once per instruction set; norm_cpu.cc picks at
-// run time, splits rows over threads and combines partial sums. This header is
-// free of LibTorch and of inline functions of the standard library: a copy of
-// one compiled for AVX-512 must never be linked into code that runs everywhere.
+// norm_cpu_kernels.cc has them (simd/isa.h says how a copy of it is chosen);
+// norm_cpu.cc splits rows over threads and combines partial sums.
 #pragma once
 
-#include <cstdint>
+#include "worker/train/simd/tables.h"
 
 namespace mead::train {
-
-// bfloat16 in memory: the upper half of a float32.
-struct Bf16Storage {
-  uint16_t bits;
-};
 
 // Rows begin at the pointers given; channels is a multiple of 16.
 template <typename T, typename A>
@@ -43,11 +36,6 @@ struct NormCpuTable {
   NormCpuKernels<double, double> fp64;
 };
 
-extern const NormCpuTable kNormCpuPortable;
-#if defined(__x86_64__)
-extern const NormCpuTable kNormCpuAvx2;    // AVX2, FMA
-extern const NormCpuTable kNormCpuAvx512;  // AVX-512 F, BW, DQ, VL
-extern const NormCpuTable kNormCpuAvx512Bf16;
-#endif
+MEAD_DECLARE_TABLES(NormCpuTable, kNormCpu);
 
 }  // namespace mead::train

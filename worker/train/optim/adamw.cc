@@ -19,6 +19,7 @@ class AdamW final : public UpdateRule {
                       /*max_exp_avg_sqs=*/{}, steps, group.rate, options_.beta1, options_.beta2,
                       options_.weight_decay, options_.epsilon, /*amsgrad=*/false,
                       /*maximize=*/false, /*grad_scale=*/{}, group.skip());
+    group.WriteCopies();
   }
 
  private:

@@ -6,6 +6,7 @@
 // Source: You et al. 2020, algorithm 2 with phi the identity; biases and
 //         batch-norm parameters take Adam's step (layerwise.h).
 #include "worker/train/optim/layerwise.h"
+#include "worker/train/optim/sgd_update.h"
 
 namespace mead::train {
 namespace {
@@ -22,6 +23,7 @@ class Lamb final : public UpdateRule {
     if (!layers.adapted.parameters.empty()) MoveAdapted(layers.adapted);
     if (!layers.plain.parameters.empty()) {
       Adam(layers.plain.parameters, layers.plain, group.rate);
+      layers.plain.WriteCopies();
     }
   }
 
@@ -50,9 +52,7 @@ class Lamb final : public UpdateRule {
     ScaleEach(updates,
               TrustRatios(weight_norms, update_norms, weight_norms, update_norms) * group.rate);
     // A subtraction that heeds found_inf.
-    at::_fused_sgd_(group.parameters, updates, /*momentum_buffer_list=*/{}, /*weight_decay=*/0,
-                    /*momentum=*/0, /*lr=*/1.0, /*dampening=*/0, /*nesterov=*/false,
-                    /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{}, group.skip());
+    SgdUpdate(group, updates, /*rate=*/{}, /*settings=*/{});
   }
 
   OptimizerOptions options_;

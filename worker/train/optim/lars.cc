@@ -7,6 +7,7 @@
 //         momentum as there, and with the exceptions of MLPerf's ResNet reference
 //         (layerwise.h). Nesterov's form as that reference has it.
 #include "worker/train/optim/layerwise.h"
+#include "worker/train/optim/sgd_update.h"
 
 namespace mead::train {
 namespace {
@@ -44,11 +45,8 @@ class Lars final : public UpdateRule {
 
   // Momentum and update: SGD at rate 1, since the steps have their rates in them.
   void Move(const UpdateGroup& group, const std::vector<at::Tensor>& steps) const {
-    at::_fused_sgd_(group.parameters, steps,
-                    group.state.empty() ? at::TensorList() : group.state[0], /*weight_decay=*/0,
-                    options_.momentum, /*lr=*/1.0, /*dampening=*/0,
-                    options_.momentum != 0 && options_.nesterov, /*maximize=*/false,
-                    /*is_first_step=*/false, /*grad_scale=*/{}, group.skip());
+    SgdUpdate(group, steps, /*rate=*/{},
+              {.momentum = options_.momentum, .nesterov = options_.nesterov});
   }
 
   OptimizerOptions options_;

@@ -1,19 +1,25 @@
 #include "worker/train/optim/optimizer.h"
 
+#include <algorithm>
+
 namespace mead::train {
+
 Optimizer::Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& body,
-                     const std::vector<NamedTensor>& head)
+                     const std::vector<NamedTensor>& head, const std::vector<NamedTensor>& copies)
     : rule_(MakeUpdateRule(options)),
-      body_(MakeGroup("body", body)),
-      head_(MakeGroup("head", head)) {}
+      body_(MakeGroup("body", body, copies)),
+      head_(MakeGroup("head", head, copies)) {}
 
 UpdateGroup Optimizer::MakeGroup(const std::string& name,
-                                 const std::vector<NamedTensor>& parameters) {
+                                 const std::vector<NamedTensor>& parameters,
+                                 const std::vector<NamedTensor>& copies) {
   UpdateGroup group;
   const std::vector<std::string> kinds = rule_->state_names();
   group.state.resize(kinds.size());
   for (const NamedTensor& parameter : parameters) {
     group.parameters.push_back(parameter.tensor);
+    const auto copy = std::ranges::find(copies, parameter.name, &NamedTensor::name);
+    group.copies.push_back(copy == copies.end() ? at::Tensor() : copy->tensor);
     for (size_t s = 0; s < kinds.size(); ++s) {
       const at::Tensor zeros = at::zeros_like(parameter.tensor).detach();
       group.state[s].push_back(zeros);

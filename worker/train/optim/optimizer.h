@@ -20,8 +20,9 @@ class Optimizer {
  public:
   // body: all but the head's (the classifier's); the two may have different
   // rates. Neither is empty. The state tensors have the parameters' layouts.
+  // copies: by their parameters' names, in bfloat16: those that Step() writes as well.
   Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& body,
-            const std::vector<NamedTensor>& head);
+            const std::vector<NamedTensor>& head, const std::vector<NamedTensor>& copies = {});
 
   // Forgets all gradients, so that backward hands its own over without a copy.
   void ClearGradients();
@@ -32,7 +33,7 @@ class Optimizer {
   // The rates of the steps that follow, 0 at first.
   void SetRates(double body, double head);
 
-  // Updates every parameter that has a gradient. Parameters without one (frozen)
+  // Updates every parameter that has a gradient, and its copy. Parameters without one (frozen)
   // keep their value and state. found_inf: [], float32, on the parameters' device;
   // where it holds 1 nothing changes, whatever the gradients are.
   void Step(const at::Tensor& found_inf = {});
@@ -43,7 +44,8 @@ class Optimizer {
 
  private:
   // name: for the state's names, "body" or "head".
-  UpdateGroup MakeGroup(const std::string& name, const std::vector<NamedTensor>& parameters);
+  UpdateGroup MakeGroup(const std::string& name, const std::vector<NamedTensor>& parameters,
+                        const std::vector<NamedTensor>& copies);
   void Step(UpdateGroup group, const at::Tensor& found_inf) const;
 
   std::unique_ptr<UpdateRule> rule_;

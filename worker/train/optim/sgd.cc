@@ -1,7 +1,7 @@
 // Stochastic gradient descent with momentum, Nesterov's or the plain one.
 //
 // Source: torch.optim.SGD with dampening 0.
-#include "worker/train/optim/update_rule.h"
+#include "worker/train/optim/sgd_update.h"
 
 namespace mead::train {
 namespace {
@@ -15,13 +15,12 @@ class Sgd final : public UpdateRule {
     return {"momentum"};
   }
 
+  // With dampening 0 the first step from zeros is PyTorch's "momentum = gradient".
   void Update(const UpdateGroup& group) const override {
-    // With dampening 0 the first step from zeros is PyTorch's "momentum = gradient".
-    at::_fused_sgd_(group.parameters, group.gradients,
-                    group.state.empty() ? at::TensorList() : group.state[0], options_.weight_decay,
-                    options_.momentum, group.rate, /*dampening=*/0,
-                    options_.momentum != 0 && options_.nesterov, /*maximize=*/false,
-                    /*is_first_step=*/false, /*grad_scale=*/{}, group.skip());
+    SgdUpdate(group, group.gradients, group.rate,
+              {.weight_decay = options_.weight_decay,
+               .momentum = options_.momentum,
+               .nesterov = options_.nesterov});
   }
 
  private:

@@ -2,9 +2,10 @@
 // in update_rule.cc that chooses it.
 //
 // A rule sees lists of tensors and issues a handful of fused or foreach
-// operations on them. What changes from step to step (rate, count, whether to
-// skip) reaches it in device tensors, and it never asks the device for a number,
-// so that a CUDA graph can hold a step.
+// operations on them. Where forward reads parameters in bfloat16, rules write those
+// copies as well: SGD's kernel (sgd_update.h) in the same pass. What changes from step to step
+// (rate, count, whether to skip) reaches it in device tensors, and it never asks the device for a
+// number, so that a CUDA graph can hold a step.
 #pragma once
 
 #include <functional>
@@ -23,6 +24,8 @@ namespace mead::train {
 struct UpdateGroup {
   std::vector<at::Tensor> parameters;
   std::vector<at::Tensor> gradients;
+  // In bfloat16, of the parameters' values; undefined where there is none.
+  std::vector<at::Tensor> copies;
   // The rule's own, in the order of its state_names(); zeros before the first update.
   std::vector<std::vector<at::Tensor>> state;
   at::Tensor rate;   // [], float32
@@ -32,6 +35,9 @@ struct UpdateGroup {
 
   // Those parameters i for which chosen(i) holds, with what belongs to them.
   UpdateGroup Where(const std::function<bool(size_t)>& chosen) const;
+
+  // The copies take the parameters' values, in a pass of its own.
+  void WriteCopies() const;
 
   // found_inf as the fused operations take it.
   std::optional<at::Tensor> skip() const {
@@ -49,6 +55,7 @@ class UpdateRule {
   // Whether it needs the number of updates.
   virtual bool counts_steps() const { return false; }
 
+  // Moves the parameters and the state, and writes the copies.
   virtual void Update(const UpdateGroup& group) const = 0;
 };
 

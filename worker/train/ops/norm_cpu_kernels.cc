@@ -1,76 +1,15 @@
-// The kernels of norm_cpu_isa.h, for the instruction set that this file is
-// compiled for. MEAD_NORM_TABLE: the name of the table to define.
+// The kernels of norm_cpu_isa.h.
 //
-// Written on the compiler's vector types, 16 lanes wide everywhere: one register
-// of AVX-512, two of AVX2. All of them are bound by memory, so a kernel goes once
-// over its rows, a few at a time so that per-channel values are loaded once for
-// them, and keeps per-channel sums in the first-level cache.
-//
-// Everything but the table has internal linkage: see norm_cpu_isa.h.
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
+// All of them are bound by memory, so a kernel goes once over its rows, a few at a
+// time so that per-channel values are loaded once for them, and keeps per-channel
+// sums in the first-level cache.
 #include "worker/train/ops/norm_cpu_isa.h"
+#include "worker/train/simd/lanes.h"
 
 namespace mead::train {
 namespace {
 
-#define MEAD_INLINE [[gnu::always_inline]] inline
-
-constexpr int kLanes = 16;
 constexpr int64_t kRowsAtOnce = 4;
-
-template <typename A>
-struct Lanes;
-template <>
-struct Lanes<float> {
-  typedef float V __attribute__((vector_size(kLanes * sizeof(float))));
-  typedef int32_t M __attribute__((vector_size(kLanes * sizeof(int32_t))));
-};
-template <>
-struct Lanes<double> {
-  typedef double V __attribute__((vector_size(kLanes * sizeof(double))));
-  typedef int64_t M __attribute__((vector_size(kLanes * sizeof(int64_t))));
-};
-template <typename A>
-using V = typename Lanes<A>::V;
-template <typename A>
-using M = typename Lanes<A>::M;  // all bits of a lane set, or none
-typedef uint16_t U16 __attribute__((vector_size(kLanes * sizeof(uint16_t))));
-typedef uint32_t U32 __attribute__((vector_size(kLanes * sizeof(uint32_t))));
-
-template <typename T>
-MEAD_INLINE V<T> Load(const T* from) {
-  V<T> v;
-  __builtin_memcpy(&v, from, sizeof(v));
-  return v;
-}
-
-MEAD_INLINE V<float> Load(const Bf16Storage* from) {
-  U16 half;
-  __builtin_memcpy(&half, from, sizeof(half));
-  return reinterpret_cast<V<float>>(__builtin_convertvector(half, U32) << 16);
-}
-
-template <typename T>
-MEAD_INLINE void Store(V<T> v, T* to) {
-  __builtin_memcpy(to, &v, sizeof(v));
-}
-
-// To nearest, ties to even; NaN stays NaN.
-MEAD_INLINE void Store(V<float> v, Bf16Storage* to) {
-#if defined(__AVX512BF16__)
-  const __m256bh half = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
-#else
-  const U32 bits = reinterpret_cast<U32>(v);
-  const U32 rounded = bits + 0x7fffU + ((bits >> 16) & 1U);
-  const U32 nan = reinterpret_cast<U32>(v != v);
-  const U32 result = (rounded & ~nan) | (nan & 0x7fc00000U);
-  const U16 half = __builtin_convertvector(result >> 16, U16);
-#endif
-  __builtin_memcpy(to, &half, sizeof(half));
-}
 
 // Zero where ReLU stops the value. NaN passes, as in torch.
 template <typename A>
@@ -315,13 +254,11 @@ constexpr NormCpuKernels<T, A> kKernels = {
 
 }  // namespace
 
-const NormCpuTable MEAD_NORM_TABLE = {
-    .isa = MEAD_NORM_ISA,
+const NormCpuTable MEAD_TABLE(kNormCpu) = {
+    .isa = MEAD_ISA_NAME,
     .fp32 = kKernels<float, float>,
     .bf16 = kKernels<Bf16Storage, float>,
     .fp64 = kKernels<double, double>,
 };
-
-#undef MEAD_INLINE
 
 }  // namespace mead::train
