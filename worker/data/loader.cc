@@ -11,8 +11,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/augment/render.h"
 #include "common/dataset/image.h"
 #include "common/status_util.h"
+#include "worker/data/centre_crop.h"
 #include "worker/data/pixel_cache.h"
 #include "worker/data/shard_reader.h"
 
@@ -227,8 +229,11 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
       cache_.Insert(index, image);
     }
     if (augments_) {
-      AugmentInto(*image, options_.augment, options_.image_size, options_.seed, slot.epoch, index,
-                  out);
+      const PictureSize size{image->width, image->height};
+      RenderAugmented(image->pixels.data(), size,
+                      DrawAugmentation({options_.seed, slot.epoch, index}, options_.augment, size,
+                                       options_.image_size),
+                      options_.image_size, out);
     } else {
       ResizeCentreCropInto(*image, options_.image_size, out);
     }

@@ -16,8 +16,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/augment/augment_plan.h"
 #include "common/dataset/manifest.h"
-#include "worker/data/augment.h"
 
 namespace mead::data {
 

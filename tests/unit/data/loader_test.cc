@@ -13,6 +13,7 @@
 #include "common/sha256.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/dataset/pictures.h"
+#include "worker/data/centre_crop.h"
 
 namespace mead::data {
 namespace {
