@@ -89,6 +89,7 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
   if (!gpu) out.memory_limit_bytes = AvailableMemoryBytes() / 10 * 9;
+  if (config.has_resident()) out.resident_bytes = train::ResidentBytesFromName(config.resident());
   out.seed = SeedOf(config);
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());

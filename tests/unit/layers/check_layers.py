@@ -32,10 +32,10 @@ ALLOWED = {
     # The step knows its rooms; the rooms know nothing of one another.
     "worker/train": {"worker/train/comm", "worker/train/graph", "worker/train/input", "worker/train/memory",
                      "worker/train/model", "worker/train/ops", "worker/train/optim", "worker/train/state",
-                     "common/base"},
+                     "common/augment", "common/base"},
     "worker/train/comm": TRAIN_BASE,
     "worker/train/graph": TRAIN_BASE,
-    "worker/train/input": TRAIN_BASE,
+    "worker/train/input": TRAIN_BASE | {"common/augment"},
     "worker/train/memory": TRAIN_BASE,
     "worker/train/model": TRAIN_BASE | {"worker/train/ops"},
     "worker/train/ops": TRAIN_BASE,
