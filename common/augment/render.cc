@@ -5,6 +5,7 @@
 namespace mead {
 namespace {
 
+// The fastest that this machine runs.
 const RenderKernel& Choose() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2")) return kRenderAvx2;
@@ -14,16 +15,10 @@ const RenderKernel& Choose() {
 
 }  // namespace
 
-const RenderKernel& ActiveRenderKernel() {
-  static const RenderKernel& kernel = Choose();
-  return kernel;
-}
-
-const char* RenderIsa() { return ActiveRenderKernel().isa; }
-
 void RenderAugmented(const uint8_t* source, PictureSize size, const AugmentPlan& plan,
                      int image_size, uint8_t* out) {
-  ActiveRenderKernel().render(source, size.width, size.height, plan, image_size, out);
+  static const RenderKernel& kernel = Choose();
+  kernel.render(source, size.width, size.height, plan, image_size, out);
 }
 
 }  // namespace mead

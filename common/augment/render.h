@@ -11,9 +11,6 @@
 
 namespace mead {
 
-// "portable" or "avx2": what RenderAugmented runs on this machine.
-const char* RenderIsa();
-
 // source: [size.height, size.width, 3], uint8, RGB; out: [image_size, image_size, 3], likewise.
 void RenderAugmented(const uint8_t* source, PictureSize size, const AugmentPlan& plan,
                      int image_size, uint8_t* out);

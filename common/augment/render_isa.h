@@ -23,7 +23,4 @@ extern const RenderKernel kRenderPortable;
 extern const RenderKernel kRenderAvx2;
 #endif
 
-// The fastest that this machine runs.
-const RenderKernel& ActiveRenderKernel();
-
 }  // namespace mead

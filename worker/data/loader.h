@@ -58,8 +58,8 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // Keeps decoded pictures in `store`, under their indices, in epochs started from here on, and
-  // gives plans for those that it holds. Of no effect on a loader that does not augment.
+  // Keeps the pictures that it decodes from here on in `store`, under their indices, and gives
+  // plans for those that it holds. Of no effect on a loader that does not augment.
   void KeepIn(std::shared_ptr<PictureStore> store);
 
   // Begins to work on an epoch: steps[i] are the sample indices within the split (as EpochPlan

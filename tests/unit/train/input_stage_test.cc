@@ -57,7 +57,7 @@ std::shared_ptr<ResidentStore> StoreOf(uint64_t pictures) {
   return store;
 }
 
-TEST(InputStage, APicturesPlaceOfOriginDoesNotChangeAByte) {
+TEST(InputStage, WhereAPictureCameFromDoesNotChangeAByte) {
   InputStage stage(at::kCPU, at::kFloat, 6, kSide);
   stage.UseStore(StoreOf(20));
   const std::vector<std::vector<int>> cases = {{},        {0},       {5},
