@@ -41,11 +41,8 @@ int main(int argc, char** argv) {
   options.image_size = std::atoi(argv[3]);
   options.threads = std::atoi(argv[5]);
   options.cache_bytes = std::strtoull(argv[6], nullptr, 10);
-  options.augment = {.rotate = 180,
-                     .flip = mead::data::Flip::kBoth,
-                     .crop_lo = 0.7,
-                     .crop_hi = 1,
-                     .lighting = 0.2};
+  options.augment = {
+      .rotate = 180, .flip = mead::Flip::kBoth, .crop_lo = 0.7, .crop_hi = 1, .lighting = 0.2};
   const auto loader = OrDie(mead::data::Loader::Create(options));
   mead::bench::Say("images " + std::to_string(loader->num_samples()));
   uint64_t epoch = 0;

@@ -1,7 +1,9 @@
 // One rank of our training step, driven by bench/train_step (the protocol: bench/harness.py).
 //
-// train_step_ours MODEL SIDE BATCH THREADS DEVICE PRECISION RANK WORLD STORE
+// train_step_ours MODEL SIDE BATCH THREADS DEVICE PRECISION RANK WORLD STORE INPUT
+// INPUT: host or resident, see synthetic_rank.h.
 #include <istream>
+#include <stdexcept>
 #include <string>
 
 #include "bench/side.h"
@@ -11,7 +13,13 @@ namespace mead::bench {
 namespace {
 
 void Run(char** argv) {
-  SyntheticRank rank(RankOptionsFrom(argv + 1));
+  RankOptions options = RankOptionsFrom(argv + 1);
+  const std::string input = argv[10];
+  if (input != "host" && input != "resident") {
+    throw std::invalid_argument("the input is host or resident, not '" + input + "'");
+  }
+  options.resident = input == "resident";
+  SyntheticRank rank(options);
   rank.WarmUp();
   rank.ResetPeakMemory();
   AnswerOrders({.run = [&](int steps) { rank.Train(steps); },
@@ -24,6 +32,6 @@ void Run(char** argv) {
 }  // namespace mead::bench
 
 int main(int argc, char** argv) {
-  if (argc != 10) return 2;
+  if (argc != 11) return 2;
   return mead::bench::RunSide("train_step_ours", [&] { mead::bench::Run(argv); });
 }

@@ -16,6 +16,16 @@ namespace {
 
 constexpr int kClasses = 8;
 constexpr std::chrono::seconds kTimeout{120};
+// Of a Kvasir picture, decoded at half its size for an input of 224 pixels.
+constexpr PictureSize kDecoded{360, 288};
+constexpr uint64_t kStoredBatches = 4;
+const AugmentOptions kAugment{
+    .rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.7, .crop_hi = 1, .lighting = 0.2};
+
+void FillWithNoise(std::vector<uint8_t>& pixels, uint64_t seed) {
+  Rng rng(seed);
+  for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(rng.Below(256));
+}
 
 bool OnGpu(const RankOptions& options) { return options.device.starts_with("cuda"); }
 
@@ -76,14 +86,42 @@ SyntheticRank::SyntheticRank(const RankOptions& options)
   training.threads = options.threads;
   training.device = options.device;
   training.precision = train::PrecisionFromName(options.precision);
+  training.resident_bytes = options.resident ? int64_t{1} << 40 : 0;  // is taken as it fills
   session_ = std::make_unique<train::TrainingSession>(training, JoinGang(options));
 
-  Rng rng(1);
-  const auto side = static_cast<size_t>(options.side);
-  pixels_.resize(static_cast<size_t>(batch_) * side * side * 3);
-  for (uint8_t& pixel : pixels_) pixel = static_cast<uint8_t>(rng.Below(256));
+  if (options.resident) {
+    FillStore();
+  } else {
+    const auto side = static_cast<size_t>(options.side);
+    pixels_.resize(static_cast<size_t>(batch_) * side * side * 3);
+    FillWithNoise(pixels_, 1);
+  }
+  Rng rng(2);
   labels_.resize(static_cast<size_t>(batch_));
   for (int32_t& label : labels_) label = static_cast<int32_t>(rng.Below(kClasses));
+}
+
+void SyntheticRank::FillStore() {
+  planned_.resize(static_cast<size_t>(batch_));
+  const std::shared_ptr<PictureStore> store = session_->KeepPictures();
+  std::vector<uint8_t> pixels(size_t{3} * kDecoded.width * kDecoded.height);
+  for (uint64_t i = 0; i < kStoredBatches * planned_.size(); ++i) {
+    FillWithNoise(pixels, i);
+    if (store->Keep(i, kDecoded, pixels.data())) continue;
+    throw train::TrainError(train::ErrorKind::kOutOfMemory, "no room for the pictures");
+  }
+}
+
+// As a loader does for an epoch of kStoredBatches steps.
+const std::vector<PlannedPicture>& SyntheticRank::PlanNextStep() {
+  const uint64_t epoch = planned_steps_ / kStoredBatches;
+  const uint64_t first = planned_steps_ % kStoredBatches * planned_.size();
+  for (uint64_t i = 0; i < planned_.size(); ++i) {
+    planned_[i] = {static_cast<int64_t>(first + i),
+                   DrawAugmentation({1, epoch, first + i}, kAugment, kDecoded, options_.side)};
+  }
+  ++planned_steps_;
+  return planned_;
 }
 
 // The peer takes as many; CUDA graphs and clocks need more of them to settle.
@@ -92,7 +130,8 @@ void SyntheticRank::WarmUp() { Train(OnGpu(options_) ? 10 : 3); }
 void SyntheticRank::Train(int steps) {
   const int64_t global = int64_t{batch_} * options_.world_size;
   for (int i = 0; i < steps; ++i) {
-    session_->StartStep(pixels_.data(), labels_.data(), batch_, global);
+    session_->StartStep(pixels_.data(), labels_.data(), batch_, global,
+                        options_.resident ? PlanNextStep().data() : nullptr);
     session_->FinishedSteps(/*wait=*/false);  // a step that diverged ends the run
   }
   session_->FinishedSteps(/*wait=*/true);

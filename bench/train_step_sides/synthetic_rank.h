@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/augment/picture_store.h"
 #include "worker/train/config.h"
 #include "worker/train/session.h"
 
@@ -24,6 +25,9 @@ struct RankOptions {
   int rank = 0;
   int world_size = 1;
   std::string store;  // in a gang: "serve", or the address that rank 0 printed
+  // The pictures lie decoded in the device's memory, four batches of them, and each step augments
+  // its own there. Otherwise every step gets the same pixels from the host.
+  bool resident = false;
 };
 
 // argv: MODEL SIDE BATCH THREADS DEVICE PRECISION RANK WORLD STORE
@@ -46,11 +50,16 @@ class SyntheticRank {
   int64_t PeakMemoryBytes() const;
 
  private:
+  void FillStore();
+  const std::vector<PlannedPicture>& PlanNextStep();
+
   const RankOptions options_;
   const int batch_;  // this rank's
   std::unique_ptr<train::TrainingSession> session_;
-  std::vector<uint8_t> pixels_;  // [batch_, side, side, 3], RGB
-  std::vector<int32_t> labels_;  // [batch_]
+  std::vector<uint8_t> pixels_;          // [batch_, side, side, 3], RGB; empty with a store
+  std::vector<PlannedPicture> planned_;  // [batch_]; empty without a store
+  std::vector<int32_t> labels_;          // [batch_]
+  uint64_t planned_steps_ = 0;
 };
 
 }  // namespace mead::bench

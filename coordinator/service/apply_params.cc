@@ -22,7 +22,7 @@ using google::protobuf::Reflection;
 bool IsShared(std::string_view path) {
   return path == "weights" || path == "weights_artifact" || path == "epochs" ||
          path == "loader_threads" || path == "micro_batch" || path == "deterministic" ||
-         path == "virtual_ranks";
+         path == "virtual_ranks" || path == "resident";
 }
 
 FieldKind KindOf(const FieldDescriptor& field) {

@@ -162,6 +162,7 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
                                       config.ema()));
   }
   out.CheckRange("train.micro_batch", config.micro_batch(), 0, kMaxBatch);
+  out.CheckWord("train.resident", config.resident(), {"auto", "off"});
   CheckDeterminism(config, resources, out);
   CheckOptimizer(config.optimizer(), out);
   CheckPhases(config, out);

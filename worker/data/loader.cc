@@ -5,14 +5,17 @@
 #include <deque>
 #include <exception>
 #include <opencv2/core/utility.hpp>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/augment/render.h"
 #include "common/dataset/image.h"
 #include "common/status_util.h"
+#include "worker/data/centre_crop.h"
 #include "worker/data/pixel_cache.h"
 #include "worker/data/shard_reader.h"
 
@@ -70,26 +73,27 @@ class Loader::Impl {
     stopping_ = true;
   }
 
+  void KeepIn(std::shared_ptr<PictureStore> store);
   absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps);
   absl::StatusOr<Batch> Next();
   uint64_t num_samples() const { return samples_.size(); }
 
  private:
-  // A batch in work. Workers fill disjoint parts of its pixels without the lock; the counters and
-  // the status are guarded by mutex_.
+  // A batch in work. Workers fill disjoint parts of its pixels and plans without the lock; the
+  // counters and the status are guarded by mutex_.
   struct Slot {
     uint64_t epoch = 0;
+    std::shared_ptr<PictureStore> store;  // or none
     Batch batch;
-    size_t claimed = 0;           // pictures given to workers
-    size_t finished = 0;          // pictures done, well or not
+    std::vector<size_t> places;   // of pictures to make: those that are not planned already
+    size_t claimed = 0;           // of places, given to workers
+    size_t finished = 0;          // of places, done, well or not
     size_t failed_at = SIZE_MAX;  // the lowest place that failed, so that the error is reproducible
     absl::Status status;
-
-    size_t size() const { return batch.indices.size(); }
   };
 
   bool CanClaim() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return filling_ != nullptr && filling_->claimed < filling_->size();
+    return filling_ != nullptr && filling_->claimed < filling_->places.size();
   }
   bool CanOpen() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !opening_ && next_step_ < steps_.size() && window_.size() < options_.queue_batches;
@@ -98,11 +102,19 @@ class Loader::Impl {
     return stopping_ || CanClaim() || CanOpen();
   }
   bool FrontIsReady() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !window_.empty() && window_.front()->finished == window_.front()->size();
+    return !window_.empty() && window_.front()->finished == window_.front()->places.size();
   }
 
   void Work();
   void OpenNextStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Prepare(Slot& slot) const;
+  const dataset::Sample& SampleOf(uint64_t index) const {
+    return options_.manifest->samples[samples_[index]];
+  }
+  AugmentPlan Draw(const Slot& slot, uint64_t index, PictureSize size) const {
+    return DrawAugmentation({options_.seed, slot.epoch, index}, options_.augment, size,
+                            options_.image_size);
+  }
   absl::Status MakePicture(Slot& slot, size_t place, dataset::ImageDecoder& decoder,
                            std::vector<uint8_t>& file);
 
@@ -120,6 +132,7 @@ class Loader::Impl {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // counts StartEpoch calls
   uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<PictureStore> store_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::vector<uint64_t>> steps_ ABSL_GUARDED_BY(mutex_);
   size_t next_step_ ABSL_GUARDED_BY(mutex_) = 0;  // the next to open
   size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;      // by the consumer
@@ -129,6 +142,12 @@ class Loader::Impl {
 
   std::vector<std::jthread> workers_;
 };
+
+void Loader::Impl::KeepIn(std::shared_ptr<PictureStore> store) {
+  if (!augments_) return;
+  const absl::MutexLock lock(&mutex_);
+  store_ = std::move(store);
+}
 
 absl::Status Loader::Impl::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps) {
   for (const std::vector<uint64_t>& step : steps) {
@@ -171,16 +190,36 @@ void Loader::Impl::OpenNextStep() {
   const uint64_t generation = generation_;
   auto slot = std::make_shared<Slot>();
   slot->epoch = epoch_;
+  slot->store = store_;
   slot->batch.indices = std::move(steps_[next_step_++]);
   mutex_.Unlock();
-  slot->batch.size = static_cast<int>(slot->size());
-  slot->batch.labels.resize(slot->size());
-  slot->batch.pixels.resize(slot->size() * picture_bytes_);
+  Prepare(*slot);
   mutex_.Lock();
   opening_ = false;
   if (generation != generation_) return;  // another epoch was started meanwhile
   filling_ = slot;
   window_.push_back(std::move(slot));
+}
+
+// Leaves to the workers what the store does not hold.
+void Loader::Impl::Prepare(Slot& slot) const {
+  Batch& batch = slot.batch;
+  const size_t n = batch.indices.size();
+  batch.size = static_cast<int>(n);
+  batch.labels.resize(n);
+  if (slot.store != nullptr) batch.planned.resize(n);
+  for (size_t place = 0; place < n; ++place) {
+    const uint64_t index = batch.indices[place];
+    batch.labels[place] = static_cast<int32_t>(SampleOf(index).class_id);
+    const std::optional<PictureSize> size =
+        slot.store == nullptr ? std::nullopt : slot.store->Find(index);
+    if (size.has_value()) {
+      batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, *size)};
+    } else {
+      slot.places.push_back(place);
+    }
+  }
+  if (!slot.places.empty()) batch.pixels.resize(n * picture_bytes_);
 }
 
 void Loader::Impl::Work() {
@@ -195,7 +234,7 @@ void Loader::Impl::Work() {
       continue;
     }
     const std::shared_ptr<Slot> slot = filling_;
-    const size_t place = slot->claimed++;
+    const size_t place = slot->places[slot->claimed++];
     mutex_.Unlock();
     absl::Status status = MakePicture(*slot, place, decoder, file);
     mutex_.Lock();
@@ -210,9 +249,8 @@ void Loader::Impl::Work() {
 absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageDecoder& decoder,
                                        std::vector<uint8_t>& file) {
   const uint64_t index = slot.batch.indices[place];
-  const dataset::Sample& sample = options_.manifest->samples[samples_[index]];
+  const dataset::Sample& sample = SampleOf(index);
   uint8_t* const out = slot.batch.pixels.data() + place * picture_bytes_;
-  slot.batch.labels[place] = static_cast<int32_t>(sample.class_id);
   try {
     std::shared_ptr<const dataset::Image> image = cache_.Find(index);
     if (image == nullptr) {
@@ -223,16 +261,22 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
                                                 " cannot be decoded: ", decoded.status().message(),
                                                 ": fetch the shard again"));
       }
+      const PictureSize size{decoded->width, decoded->height};
+      if (slot.store != nullptr && slot.store->Keep(index, size, decoded->pixels.data())) {
+        slot.batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, size)};
+        return absl::OkStatus();
+      }
       image = std::make_shared<const dataset::Image>(*std::move(decoded));
       cache_.Insert(index, image);
     }
     if (augments_) {
-      AugmentInto(*image, options_.augment, options_.image_size, options_.seed, slot.epoch, index,
-                  out);
+      const PictureSize size{image->width, image->height};
+      RenderAugmented(image->pixels.data(), size, Draw(slot, index, size), options_.image_size,
+                      out);
     } else {
       ResizeCentreCropInto(*image, options_.image_size, out);
     }
-  } catch (const std::exception& error) {  // OpenCV's, and no memory
+  } catch (const std::exception& error) {  // OpenCV's, the store's, and no memory
     return absl::InternalError(absl::StrCat(reader_.Describe(sample), ": ", error.what()));
   }
   return absl::OkStatus();
@@ -249,6 +293,8 @@ absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(const LoaderOptions& opti
 
 Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Loader::~Loader() = default;
+
+void Loader::KeepIn(std::shared_ptr<PictureStore> store) { impl_->KeepIn(std::move(store)); }
 
 absl::Status Loader::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps) {
   return impl_->StartEpoch(epoch, std::move(steps));

@@ -1,11 +1,13 @@
 // Batches of pictures for one rank: shard -> decode -> (cache) -> augment -> bounded queue.
+// With a store on the training device, pictures go there once, and then batches hold plans.
 //
 // Shape:  a batch is [n, size, size, 3] uint8 RGB (NHWC), with n labels.
 // Thread: StartEpoch and Next belong to one consumer thread; `threads` workers decode. The
 //         destructor may be called at any time, also with batches not taken.
 // Queue:  at most queue_batches batches are in work or ready; workers wait when it is full.
 // Order:  batches come in step order, and each is the same bit for bit for any number of threads
-//         and ranks: randomness is keyed by (seed, epoch, sample).
+//         and ranks: randomness is keyed by (seed, epoch, sample). Whether a picture comes as
+//         pixels or as the plan for them depends on when it was stored, its pixels do not.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +18,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/augment/augment_plan.h"
+#include "common/augment/picture_store.h"
 #include "common/dataset/manifest.h"
-#include "worker/data/augment.h"
 
 namespace mead::data {
 
@@ -39,10 +42,11 @@ struct LoaderOptions {
 };
 
 struct Batch {
-  std::vector<uint8_t> pixels;    // [n, size, size, 3] RGB
-  std::vector<int32_t> labels;    // [n]
-  std::vector<uint64_t> indices;  // [n], within the split
-  int size = 0;                   // n; 0 for an empty step
+  std::vector<uint8_t> pixels;          // [n, size, size, 3] RGB; empty where all is planned
+  std::vector<PlannedPicture> planned;  // [n]; empty without a store
+  std::vector<int32_t> labels;          // [n]
+  std::vector<uint64_t> indices;        // [n], within the split
+  int size = 0;                         // n; 0 for an empty step
 };
 
 class Loader {
@@ -53,6 +57,10 @@ class Loader {
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
+
+  // Keeps the pictures that it decodes from here on in `store`, under their indices, and gives
+  // plans for those that it holds. Of no effect on a loader that does not augment.
+  void KeepIn(std::shared_ptr<PictureStore> store);
 
   // Begins to work on an epoch: steps[i] are the sample indices within the split (as EpochPlan
   // gives them) of step i; a step may be empty. Batches of an earlier epoch that were not taken are

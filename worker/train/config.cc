@@ -70,6 +70,10 @@ Precision PrecisionFromName(std::string_view name) {
                                 {{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}});
 }
 
+int64_t ResidentBytesFromName(std::string_view name) {
+  return FromName<int64_t, 2>("resident", name, {{{"auto", kResidentAuto}, {"off", 0}}});
+}
+
 void Validate(const TrainOptions& options) {
   std::string problems;
   auto check = [&](bool ok, const std::string& problem) {
@@ -129,6 +133,8 @@ void Validate(const TrainOptions& options) {
   check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");
   check(options.threads >= 1,
         "threads is " + std::to_string(options.threads) + " and must be at least 1");
+  check(options.resident_bytes >= kResidentAuto,
+        "resident_bytes is " + std::to_string(options.resident_bytes) + " and must be 0 or more");
   check(options.bucket_bytes >= 1, "bucket_bytes must be positive");
   if (!problems.empty()) throw TrainError(ErrorKind::kUserError, problems);
 }

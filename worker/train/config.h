@@ -39,6 +39,10 @@ struct Phase {
   double head_lr_scale = 1;
 };
 
+// Half of what a GPU has to spare once a step is known to fit; on a CPU nothing, for the
+// loader keeps pictures in the same memory.
+inline constexpr int64_t kResidentAuto = -1;
+
 struct TrainOptions {
   std::string model = "resnet50";  // resnet18 | 34 | 50 | 101 | 152
   int num_classes = 0;
@@ -68,6 +72,8 @@ struct TrainOptions {
   // Bytes that large tensors on a CPU may take; beyond them batches are divided
   // (see FitMemory). 0: what the machine gives.
   int64_t memory_limit_bytes = 0;
+  // Decoded pictures that stay in the device's memory: bytes at most, 0 for none.
+  int64_t resident_bytes = kResidentAuto;
   // Bytes of gradients per all-reduce; small enough to start during backward.
   int64_t bucket_bytes = int64_t{8} << 20;
 };
@@ -76,6 +82,7 @@ struct TrainOptions {
 ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
 OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars | lamb
 Precision PrecisionFromName(std::string_view name);      // fp32 | bf16
+int64_t ResidentBytesFromName(std::string_view name);    // auto | off
 
 std::string_view OptimizerName(OptimizerKind kind);
 // What its paper and PyTorch take for settings that nobody gave.

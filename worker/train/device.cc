@@ -5,9 +5,11 @@
 
 #ifdef MEAD_HAVE_CUDA
 #include <ATen/cuda/CUDAEvent.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
 #endif
 
 namespace mead::train {
@@ -29,6 +31,18 @@ at::Device ParseDevice(const std::string& text) {
                                                 std::to_string(gpus) + " usable GPUs");
   }
   return device;
+}
+
+int64_t FreeDeviceBytes([[maybe_unused]] at::Device device) {
+#ifdef MEAD_HAVE_CUDA
+  if (device.is_cuda()) {
+    const c10::cuda::CUDAGuard guard(device);
+    size_t free = 0, total = 0;
+    C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    return static_cast<int64_t>(free);
+  }
+#endif
+  return 0;
 }
 
 #ifdef MEAD_HAVE_CUDA

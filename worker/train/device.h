@@ -11,6 +11,10 @@ namespace mead::train {
 // "cpu", "cuda", "cuda:N". Errors: kUserError (no such device here).
 at::Device ParseDevice(const std::string& text);
 
+// What a GPU's driver has not given out; 0 for a CPU.
+// Errors: c10::Error where the device fails.
+int64_t FreeDeviceBytes(at::Device device);
+
 // The stream on which a session's work is queued; a CPU has none.
 // Thread: one at a time.
 class ComputeStream {

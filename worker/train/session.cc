@@ -150,9 +150,10 @@ struct TrainingSession::Impl {
     }
   }
 
-  DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int n) {
+  DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int n,
+                   const PlannedPicture* planned) {
     CheckLabels(labels, n);
-    return input.Load(pixels, labels, n);
+    return input.Load(pixels, labels, n, planned);
   }
 
   std::vector<Piece> PiecesOf(int n, int64_t global_n) const {
@@ -203,7 +204,24 @@ struct TrainingSession::Impl {
                                          options.model + "; " + remedy + " (" + cause + ")"};
   }
 
-  void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n) {
+  // The other half is left to what was not tried: a recorded step takes its memory anew.
+  uint64_t ResidentBytes() const {
+    if (options.resident_bytes != kResidentAuto) {
+      return static_cast<uint64_t>(options.resident_bytes);
+    }
+    return static_cast<uint64_t>(FreeDeviceBytes(device)) / 2;
+  }
+
+  std::shared_ptr<PictureStore> KeepPictures() {
+    const uint64_t bytes = ResidentBytes();
+    if (bytes == 0) return nullptr;
+    auto store = std::make_shared<ResidentStore>(device, bytes);
+    input.UseStore(store);
+    return store;
+  }
+
+  void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n,
+                 const PlannedPicture* planned) {
     if (n < 0 || global_n < std::max(n, 1)) {
       throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
                                                  " pictures of a global batch of " +
@@ -221,7 +239,7 @@ struct TrainingSession::Impl {
     const double peak_share = PeakShare();
     const double head_rate = HeadRate(peak_share);
     optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
-    const DeviceBatch batch = Load(pixels, labels, n);
+    const DeviceBatch batch = Load(pixels, labels, n, planned);
     auto run = [&] { return step.Run(batch, pieces, global_n); };
     // Only whole batches come again and again.
     const at::Tensor figures = n == largest_slice ? graph.Run(global_n, run) : run();
@@ -339,13 +357,17 @@ int TrainingSession::FitMemory() {
   return OnStream("trying a step", [&] { return impl_->FitMemory(); });
 }
 
+std::shared_ptr<PictureStore> TrainingSession::KeepPictures() {
+  return OnStream("making room for pictures", [&] { return impl_->KeepPictures(); });
+}
+
 void TrainingSession::StartEpoch(int epoch) {
   OnStream("starting an epoch", [&] { impl_->StartEpoch(epoch); });
 }
 
 void TrainingSession::StartStep(const uint8_t* pixels, const int32_t* labels, int n,
-                                int64_t global_n) {
-  OnStream("in the training step", [&] { impl_->StartStep(pixels, labels, n, global_n); });
+                                int64_t global_n, const PlannedPicture* planned) {
+  OnStream("in the training step", [&] { impl_->StartStep(pixels, labels, n, global_n, planned); });
 }
 
 std::vector<StepResult> TrainingSession::FinishedSteps(bool wait) {
@@ -376,7 +398,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
     for (int64_t begin = 0; begin < n; begin += largest) {
       const auto count = static_cast<int>(std::min<int64_t>(largest, n - begin));
       const DeviceBatch batch =
-          impl_->Load(pixels + begin * side * side * 3, labels + begin, count);
+          impl_->Load(pixels + begin * side * side * 3, labels + begin, count, /*planned=*/nullptr);
       const at::Tensor logits = impl_->step.Predict(batch);
       const at::Tensor loss = TrainingStep::LossSum(logits, batch.labels, /*smoothing=*/0);
       const at::Tensor predicted = logits.argmax(1).to(at::kCPU, at::kInt);

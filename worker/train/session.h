@@ -1,7 +1,7 @@
 // The training step of one rank: a ResNet, its optimizer and schedule, and the
 // gang's collectives, behind an interface without LibTorch.
 //
-// A trainer does: construct, LoadWeights or Resume, FitMemory, then per epoch
+// A trainer does: construct, LoadWeights or Resume, FitMemory, KeepPictures, then per epoch
 // StartEpoch, StartStep for each step of the plan with FinishedSteps now and then,
 // StartEvaluation, EvalStep, SaveCheckpoint on rank 0. All ranks make the same
 // calls; an empty slice is a call with n = 0.
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/augment/picture_store.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
@@ -54,11 +55,18 @@ class TrainingSession {
   // Errors: kOutOfMemory (not even one picture fits).
   int FitMemory();
 
+  // A store for decoded pictures in the device's memory, as large as `resident_bytes` says;
+  // null where that is nothing. After FitMemory, once.
+  std::shared_ptr<PictureStore> KeepPictures();
+
   // Begins one optimizer step; on a GPU it returns before that has run, at most two
   // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size; labels: [n];
   // both are free again on return. n may be 0 (then both may be null). global_n: of
   // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h).
-  void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n);
+  // planned: [n] or null; the places with a picture are rendered from the store of
+  // KeepPictures, and their pixels are not looked at.
+  void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n,
+                 const PlannedPicture* planned = nullptr);
 
   // The steps that have ended since the last call, in order. wait: all that have begun.
   // Errors: kDiverged, naming the ranks whose loss or gradient it was. No weight has moved since

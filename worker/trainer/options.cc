@@ -87,24 +87,25 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.freeze_batch_norm = config.freeze_batch_norm();
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
+  if (config.has_resident()) out.resident_bytes = train::ResidentBytesFromName(config.resident());
   out.seed = SeedOf(config);
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());
   return out;
 }
 
-data::AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
-  data::AugmentOptions out;
+AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
+  AugmentOptions out;
   out.rotate = config.rotate();
   const std::string flip = config.has_flip() ? config.flip() : "horizontal";
   if (flip == "none") {
-    out.flip = data::Flip::kNone;
+    out.flip = Flip::kNone;
   } else if (flip == "horizontal") {
-    out.flip = data::Flip::kHorizontal;
+    out.flip = Flip::kHorizontal;
   } else if (flip == "vertical") {
-    out.flip = data::Flip::kVertical;
+    out.flip = Flip::kVertical;
   } else if (flip == "both") {
-    out.flip = data::Flip::kBoth;
+    out.flip = Flip::kBoth;
   } else {
     throw train::TrainError(
         train::ErrorKind::kUserError,

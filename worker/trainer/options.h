@@ -1,8 +1,8 @@
 // From the API's words to those of the training step and the data plane.
 #pragma once
 
+#include "common/augment/augment_plan.h"
 #include "mead/v1/trainer.pb.h"
-#include "worker/data/augment.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
 
@@ -23,7 +23,7 @@ uint64_t SeedOf(const v1::TrainConfig& config);
 int VirtualRanksOf(const v1::TrainConfig& config);
 
 // Errors: TrainError kUserError.
-data::AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
+AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
 
 // Decoding threads of a loader.
 int LoaderThreads(const v1::Prepare& prepare);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "common/augment/picture_store.h"
 #include "common/base/classification_metrics.h"
 #include "common/base/confusion_matrix.h"
 #include "common/base/epoch_plan.h"
@@ -146,6 +147,8 @@ class TrialRun {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
     }
     FitMemory();
+    pictures_ = session_->KeepPictures();
+    if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
     Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
                         prepare_.rank(), prepare_.world_size(), options_.model,
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
@@ -222,7 +225,8 @@ class TrialRun {
     for (uint64_t step = 0; step < plan.steps(); ++step) {
       const data::Batch batch = OrThrow(train_loader_->Next());
       session_->StartStep(batch.pixels.data(), batch.labels.data(), batch.size,
-                          static_cast<int64_t>(plan.BatchSize(step)));
+                          static_cast<int64_t>(plan.BatchSize(step)),
+                          batch.planned.empty() ? nullptr : batch.planned.data());
       const bool last = step + 1 == plan.steps();
       for (const train::StepResult& result : session_->FinishedSteps(/*wait=*/last)) {
         figures_.loss_sum += result.loss * static_cast<double>(result.samples);
@@ -233,6 +237,20 @@ class TrialRun {
       }
     }
     figures_.time = RealClock().Now() - start;
+    SayResident();
+  }
+
+  // A rank of a gang meets new pictures for some epochs.
+  void SayResident() {
+    if (pictures_ == nullptr) return;
+    const PictureStore::Usage usage = pictures_->usage();
+    if (usage.pictures == resident_said_) return;
+    resident_said_ = usage.pictures;
+    Say(
+        absl::StrFormat("rank %d holds %d of %d training pictures in the memory of %s: %d bytes, "
+                        "of %d at most",
+                        prepare_.rank(), usage.pictures, train_loader_->num_samples(),
+                        options_.device, usage.bytes, usage.capacity_bytes));
   }
 
   void Evaluate(int epoch) {
@@ -352,6 +370,8 @@ class TrialRun {
   std::shared_ptr<train::RendezvousStore> store_;
   std::shared_ptr<train::Communicator> communicator_;
   std::unique_ptr<train::TrainingSession> session_;
+  std::shared_ptr<PictureStore> pictures_;  // or none
+  uint64_t resident_said_ = 0;              // pictures, in the log
   int first_epoch_ = 1;
   // Of the epoch under way.
   TrainFigures figures_;

@@ -5,14 +5,17 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <numeric>
 
+#include "common/augment/render.h"
 #include "common/base/epoch_plan.h"
 #include "common/dataset/build.h"
 #include "common/files.h"
 #include "common/sha256.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/dataset/pictures.h"
+#include "worker/data/centre_crop.h"
 
 namespace mead::data {
 namespace {
@@ -24,6 +27,38 @@ using ::testing::HasSubstr;
 
 constexpr int kSize = 32;
 constexpr size_t kPictureBytes = size_t{3} * kSize * kSize;
+
+// Holds the first pictures that come, in host memory.
+class FakeStore : public PictureStore {
+ public:
+  explicit FakeStore(size_t most) : most_(most) {}
+
+  bool Keep(uint64_t picture, PictureSize size, const uint8_t* pixels) override {
+    const std::lock_guard lock(mutex_);
+    if (images_.contains(picture)) return true;
+    if (images_.size() == most_) return false;
+    const auto bytes = 3 * static_cast<ptrdiff_t>(size.width) * size.height;
+    images_[picture] = {size.width, size.height, {pixels, pixels + bytes}};
+    return true;
+  }
+  std::optional<PictureSize> Find(uint64_t picture) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = images_.find(picture);
+    if (found == images_.end()) return std::nullopt;
+    return PictureSize{found->second.width, found->second.height};
+  }
+  Usage usage() const override { return {.pictures = images_.size()}; }
+
+  void Render(const PlannedPicture& planned, uint8_t* out) const {
+    const dataset::Image& image = images_.at(static_cast<uint64_t>(planned.picture));
+    RenderAugmented(image.pixels.data(), {image.width, image.height}, planned.plan, kSize, out);
+  }
+
+ private:
+  const size_t most_;
+  mutable std::mutex mutex_;
+  std::map<uint64_t, dataset::Image> images_;
+};
 
 class LoaderTest : public ::testing::Test {
  protected:
@@ -133,6 +168,53 @@ TEST_F(LoaderTest, BatchesAreTheSameForAnyThreadsCacheAndQueue) {
       EXPECT_EQ(Epoch(*loader, 2, Steps(n, 5)), second);
     }
   }
+}
+
+TEST_F(LoaderTest, PlansForStoredPicturesGiveThePixelsThatItWouldHaveGiven) {
+  const auto reference = Loader::Create(Options()).value();
+  const uint64_t n = reference->num_samples();
+  for (const size_t most : {size_t{0}, size_t{10}, size_t{1000}}) {
+    const auto loader = Loader::Create(Options()).value();
+    const auto store = std::make_shared<FakeStore>(most);
+    loader->KeepIn(store);
+    for (uint64_t epoch = 1; epoch <= 3; ++epoch) {
+      const auto expected = Epoch(*reference, epoch, Steps(n, 8));
+      ASSERT_TRUE(loader->StartEpoch(epoch, Steps(n, 8)).ok());
+      size_t plans = 0;
+      for (uint64_t first = 0; first < n; first += 8) {
+        const Batch batch = loader->Next().value();
+        ASSERT_EQ(batch.planned.size(), batch.indices.size());
+        for (size_t i = 0; i < batch.indices.size(); ++i) {
+          std::vector<uint8_t> pixels(kPictureBytes);
+          if (batch.planned[i].picture != PlannedPicture::kNone) {
+            ++plans;
+            EXPECT_EQ(batch.planned[i].picture, static_cast<int64_t>(batch.indices[i]));
+            store->Render(batch.planned[i], pixels.data());
+          } else {
+            std::copy_n(batch.pixels.begin() + static_cast<ptrdiff_t>(i * kPictureBytes),
+                        kPictureBytes, pixels.begin());
+          }
+          EXPECT_EQ(pixels, expected.at(batch.indices[i])) << "epoch " << epoch;
+        }
+        if (epoch > 1 && most >= n) {
+          EXPECT_TRUE(batch.pixels.empty());
+        }
+      }
+      EXPECT_EQ(plans, std::min<size_t>(most, n));
+    }
+    EXPECT_EQ(store->usage().pictures, std::min<size_t>(most, n));
+  }
+}
+
+TEST_F(LoaderTest, EvaluationTakesNoNoticeOfAStore) {
+  const auto loader = Loader::Create(Options(Split::kVal)).value();
+  const auto store = std::make_shared<FakeStore>(1000);
+  loader->KeepIn(store);
+  ASSERT_TRUE(loader->StartEpoch(1, Steps(loader->num_samples(), 4)).ok());
+  const Batch batch = loader->Next().value();
+  EXPECT_TRUE(batch.planned.empty());
+  EXPECT_EQ(batch.pixels.size(), 4 * kPictureBytes);
+  EXPECT_EQ(store->usage().pictures, 0u);
 }
 
 TEST_F(LoaderTest, RanksTogetherSeeWhatOneRankSees) {

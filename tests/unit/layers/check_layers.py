@@ -15,6 +15,7 @@ TRAIN_BASE = {"common/base", "worker/train/config.h", "worker/train/errors.h",
 # folder -> folders, or single headers of them, whose headers it may include (itself always).
 ALLOWED = {
     "common/base": set(),
+    "common/augment": {"common/base"},
     "common": {"common/base"},
     "common/dataset": {"common", "common/base"},
     "coordinator/core": {"common/base"},
@@ -27,22 +28,22 @@ ALLOWED = {
                     "coordinator/web", "common", "common/base", "proto"},
     "client": {"common", "common/base", "common/dataset", "proto"},
     "worker/agent": {"common", "common/base", "proto"},
-    "worker/data": {"common/dataset", "common", "common/base"},
+    "worker/data": {"common/augment", "common/dataset", "common", "common/base"},
     # The step knows its rooms; the rooms know nothing of one another.
     "worker/train": {"worker/train/comm", "worker/train/graph", "worker/train/input", "worker/train/memory",
                      "worker/train/model", "worker/train/ops", "worker/train/optim", "worker/train/state",
-                     "common/base"},
+                     "common/augment", "common/base"},
     "worker/train/comm": TRAIN_BASE,
     "worker/train/graph": TRAIN_BASE,
-    "worker/train/input": TRAIN_BASE,
+    "worker/train/input": TRAIN_BASE | {"common/augment"},
     "worker/train/memory": TRAIN_BASE,
     "worker/train/model": TRAIN_BASE | {"worker/train/ops"},
     "worker/train/ops": TRAIN_BASE,
     "worker/train/optim": TRAIN_BASE,
     "worker/train/simd": set(),
     "worker/train/state": TRAIN_BASE,
-    "worker/trainer": {"worker/train", "worker/train/comm", "worker/data", "common/dataset", "common", "common/base",
-                       "proto"},
+    "worker/trainer": {"worker/train", "worker/train/comm", "worker/data", "common/augment", "common/dataset",
+                       "common", "common/base", "proto"},
 }
 TRAIN = {folder for folder in ALLOWED if folder.split("/")[:2] == ["worker", "train"]}
 # Libraries that only these folders may see, by header prefix.
@@ -58,7 +59,7 @@ EXTERNAL = {
     "yaml-cpp/": {"client"},
     "grpcpp/": {"common", "coordinator/service", "coordinator", "client", "worker/agent",
                 "worker/trainer"},
-    "absl/": set(ALLOWED) - {"common/base", "coordinator/core"} - TRAIN,
+    "absl/": set(ALLOWED) - {"common/base", "common/augment", "coordinator/core"} - TRAIN,
 }
 # The core is pure: not even these of the standard library.
 IMPURE = {"chrono", "thread", "mutex", "random", "fstream", "iostream", "filesystem", "atomic",

@@ -56,6 +56,7 @@ TEST(SpecDefaultsTest, DeterministicTrialsAreCutIntoFour) {
   EXPECT_FALSE(plain.has_virtual_ranks());
   EXPECT_EQ(plain.ema(), 0);
   EXPECT_EQ(plain.micro_batch(), 0);
+  EXPECT_EQ(plain.resident(), "auto");
   EXPECT_EQ(plain.optimizer().clip_grad_norm(), 0);
 }
 

@@ -181,12 +181,14 @@ TEST(SpecValidationTest, TheExtrasOfAStepHaveTheirLimits) {
   train.set_ema(0.999);
   train.set_micro_batch(16);
   train.set_freeze_batch_norm(true);
+  train.set_resident("off");
   EXPECT_THAT(Judge(spec), IsEmpty());
   optimizer.set_name("lasr");
   optimizer.set_trust_coefficient(0);
   optimizer.set_clip_grad_norm(-1);
   train.set_ema(1);
   train.set_micro_batch(-1);
+  train.set_resident("on");
   EXPECT_THAT(
       Judge(spec),
       UnorderedElementsAre(
@@ -194,7 +196,8 @@ TEST(SpecValidationTest, TheExtrasOfAStepHaveTheirLimits) {
           "train.optimizer.trust_coefficient: must be above 0 and at most 1, not 0",
           StartsWith("train.optimizer.clip_grad_norm: must be from 0"),
           "train.ema: is a decay from 0 (no average) to below 1, not 1",
-          StartsWith("train.micro_batch: must be from 0")));
+          StartsWith("train.micro_batch: must be from 0"),
+          StartsWith("train.resident: 'on' is not")));
 }
 
 TEST(SpecValidationTest, DeterministicTrialsNeedCpusAndEvenShares) {

@@ -59,6 +59,7 @@ TEST(TrainOptions, TheExtrasOfAStepHaveTheirLimits) {
   options.clip_grad_norm = -1;
   options.ema_decay = 1;
   options.micro_batch = -1;
+  options.resident_bytes = -2;
   options.virtual_ranks = 6;
   options.device = "cuda:0";
   const std::string complaint = Complaint(options);
@@ -66,8 +67,15 @@ TEST(TrainOptions, TheExtrasOfAStepHaveTheirLimits) {
   EXPECT_THAT(complaint, HasSubstr("optimizer.clip_grad_norm must be 0"));
   EXPECT_THAT(complaint, HasSubstr("ema must be in [0, 1)"));
   EXPECT_THAT(complaint, HasSubstr("micro_batch is -1"));
+  EXPECT_THAT(complaint, HasSubstr("resident_bytes is -2"));
   EXPECT_THAT(complaint, HasSubstr("virtual_ranks is 6 and must be a power of two"));
   EXPECT_THAT(complaint, HasSubstr("needs a CPU, not device cuda:0"));
+}
+
+TEST(TrainOptions, PicturesStayOnTheDeviceByTheirWord) {
+  EXPECT_EQ(ResidentBytesFromName("auto"), kResidentAuto);
+  EXPECT_EQ(ResidentBytesFromName("off"), 0);
+  EXPECT_THROW(ResidentBytesFromName("on"), TrainError);
 }
 
 TEST(TrainOptions, EveryOptimizerHasItsNameAndDefaults) {

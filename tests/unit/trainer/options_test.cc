@@ -30,6 +30,7 @@ TEST(TrainerOptions, AbsentKeysGetTheDefaultsOfTheSweepFile) {
   EXPECT_EQ(options.ema_decay, 0);
   EXPECT_EQ(options.micro_batch, 0);
   EXPECT_EQ(options.virtual_ranks, 0);
+  EXPECT_EQ(options.resident_bytes, train::kResidentAuto);
   EXPECT_FALSE(options.freeze_batch_norm);
 }
 
@@ -39,6 +40,7 @@ TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
   config.set_ema(0.999);
   config.set_micro_batch(8);
   config.set_freeze_batch_norm(true);
+  config.set_resident("off");
   config.set_precision("bf16");
   config.mutable_optimizer()->set_name("lars");
   config.mutable_optimizer()->set_clip_grad_norm(2.5);
@@ -46,6 +48,7 @@ TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
   const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
   EXPECT_EQ(options.ema_decay, 0.999);
   EXPECT_EQ(options.micro_batch, 8);
+  EXPECT_EQ(options.resident_bytes, 0);
   EXPECT_TRUE(options.freeze_batch_norm);
   EXPECT_EQ(options.precision, train::Precision::kBf16);
   EXPECT_EQ(options.optimizer.kind, train::OptimizerKind::kLars);

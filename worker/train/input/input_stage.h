@@ -1,13 +1,20 @@
 // Brings batches to the device and turns pixels into the network's input.
 //
 // On a GPU pixels go through pinned memory, two batches deep, on a stream of their
-// own: the next batch travels while the last one is computed.
+// own: the next batch travels while the last one is computed. Pictures that a store
+// holds are rendered from there instead, on the same stream; where a picture came
+// from does not change a byte.
 // Thread: the train thread owns it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
+#include "common/augment/picture_store.h"
+#include "worker/train/input/render_jobs.h"
+#include "worker/train/input/resident_store.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {
@@ -34,18 +41,30 @@ class InputStage {
 
   int64_t largest() const { return labels_.size(0); }
 
-  // pixels: [n, side, side, 3], uint8, RGB; labels: [n], both in host memory, free
-  // again on return. What is returned is valid until the next call, in the order
-  // of the device's current stream, and always at the same address.
-  DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int64_t n);
+  // Whose pictures plans name from here on; on the same device.
+  void UseStore(std::shared_ptr<ResidentStore> store) { store_ = std::move(store); }
+
+  // pixels: [n, side, side, 3], uint8, RGB; labels: [n]; planned: [n] or null: the
+  // places that are rendered, whose pixels are not looked at. All in host memory, free
+  // again on return; pixels may be null where every place is rendered. What is returned
+  // is valid until the next call, in the order of the device's current stream, and on
+  // a GPU always at the same address.
+  // Errors: kInternal (a plan for a picture that the store does not hold).
+  DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int64_t n,
+                   const PlannedPicture* planned = nullptr);
 
  private:
   struct Gpu;
 
+  DeviceBatch LoadOnCpu(const uint8_t* pixels, const int32_t* labels, int64_t n,
+                        const PlannedPicture* planned);
+  std::vector<RenderJob> JobsOf(const PlannedPicture* planned, int64_t n) const;
+
   const at::Device device_;
   const at::ScalarType compute_;
   const int64_t side_;
-  at::Tensor pixels_;  // [largest, side, side, 3], uint8, on the device
+  std::shared_ptr<ResidentStore> store_;  // or none
+  at::Tensor pixels_;  // [largest, side, side, 3], uint8, on the device; on a CPU once planned
   at::Tensor labels_;  // [largest], int64, on the device
   std::unique_ptr<Gpu> gpu_;
 };

@@ -1,0 +1,65 @@
+#include "common/augment/augment_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "common/base/rng.h"
+
+namespace mead {
+namespace {
+
+bool Coin(Rng& rng) { return (rng.NextUint64() >> 63) != 0; }
+
+int64_t Fixed(double value, int bits) { return std::llround(std::ldexp(value, bits)); }
+
+}  // namespace
+
+int DecodeSideFor(const AugmentOptions& options, int image_size) {
+  // The middle of the crop's range: the smallest crops may be magnified a little, which costs less
+  // than decoding every picture at twice the size for them.
+  const double share = (options.crop_lo + options.crop_hi) / 2;
+  return static_cast<int>(std::ceil(image_size / std::sqrt(share)));
+}
+
+AugmentPlan DrawAugmentation(const AugmentKey& key, const AugmentOptions& options, PictureSize size,
+                             int image_size) {
+  Rng rng = Rng::ForKey(key.seed, key.epoch, key.sample);
+  // Every number is drawn whatever the options are, so that switching one transform on leaves
+  // the others as they were.
+  const double angle = rng.Uniform(-options.rotate, options.rotate) * std::numbers::pi / 180;
+  const bool flip_x = Coin(rng);
+  const bool flip_y = Coin(rng);
+  const double share = rng.Uniform(options.crop_lo, options.crop_hi);
+  const double place_x = rng.NextDouble();
+  const double place_y = rng.NextDouble();
+  const double brightness = 1 + rng.Uniform(-options.lighting, options.lighting);
+  const double contrast = 1 + rng.Uniform(-options.lighting, options.lighting);
+
+  const double side = std::min(size.width, size.height) * std::sqrt(share);
+  const double centre_x = side / 2 + place_x * (size.width - side);
+  const double centre_y = side / 2 + place_y * (size.height - side);
+  const double scale = side / image_size;  // input pixels per output pixel
+  const auto flips = static_cast<unsigned>(options.flip);
+  const double sign_x = (flips & 1u) != 0 && flip_x ? -1 : 1;
+  const double sign_y = (flips & 2u) != 0 && flip_y ? -1 : 1;
+
+  // From output to input, both measured from pixel centres:
+  // in = R(angle) * scale * flip * (out + 0.5 - size / 2) + centre - 0.5.
+  const double xx = std::cos(angle) * scale * sign_x;
+  const double xy = -std::sin(angle) * scale * sign_y;
+  const double yx = std::sin(angle) * scale * sign_x;
+  const double yy = std::cos(angle) * scale * sign_y;
+  const double origin = 0.5 - image_size / 2.0;
+  return {.xx = Fixed(xx, kPositionBits),
+          .xy = Fixed(xy, kPositionBits),
+          .x0 = Fixed((xx + xy) * origin + centre_x - 0.5, kPositionBits),
+          .yx = Fixed(yx, kPositionBits),
+          .yy = Fixed(yy, kPositionBits),
+          .y0 = Fixed((yx + yy) * origin + centre_y - 0.5, kPositionBits),
+          // Contrast turns about mid-grey, brightness scales the result.
+          .gain = static_cast<int32_t>(Fixed(brightness * contrast, kGainBits)),
+          .offset = static_cast<int32_t>(Fixed(128 * (1 - contrast) * brightness, kOffsetBits))};
+}
+
+}  // namespace mead
