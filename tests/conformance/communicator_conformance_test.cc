@@ -145,6 +145,20 @@ TEST_P(CommunicatorConformance, SumHasTheSameBitsOnEveryRank) {
   });
 }
 
+// Gradients may travel so: no more is lost than a rounding per addition.
+TEST_P(CommunicatorConformance, SumOfBfloat16IsTheExactOneUpToARoundingPerAddition) {
+  OnEveryRank([](Communicator& gang) {
+    constexpr double kRounding = 1.0 / 256;  // of a number with 8 significant bits
+    at::Tensor tensor = gang.AllocateBuffer(10007, at::kBFloat16);
+    tensor.copy_(Noise(gang, gang.rank(), 10007));
+    const at::Tensor parts = gang.AllGather(tensor).to(at::kDouble);  // [world_size, 10007]
+    gang.AllReduceSum(tensor)->Wait();
+    const at::Tensor error = (tensor.to(at::kDouble) - parts.sum(0)).abs();
+    const int additions = gang.world_size() - 1;
+    EXPECT_TRUE(error.le(parts.abs().sum(0) * (additions * kRounding)).all().item<bool>());
+  });
+}
+
 TEST_P(CommunicatorConformance, SumsTensorsOfAnyDenseLayout) {
   OnEveryRank([](Communicator& gang) {
     at::Tensor tensor = Whole(gang, gang.rank(), 2 * 3 * 5 * 7, at::kFloat)

@@ -52,6 +52,9 @@ struct TrainOptions {
   double clip_grad_norm = 0;  // the longest gradient, over all parameters; 0: any
   double ema_decay = 0;       // [0, 1), of the averaged weights; 0: none are kept
   Precision precision = Precision::kFp32;
+  // How gradients travel between ranks; they are held in float32 wherever they are.
+  // bf16 not with virtual_ranks, whose sums are the same bits for any number of ranks.
+  Precision gradients_on_wire = Precision::kFp32;
   double label_smoothing = 0;  // [0, 0.5]
   // Batch-norm layers use and keep their running statistics (fine-tuning on
   // small batches); their weights still learn.
@@ -68,14 +71,15 @@ struct TrainOptions {
   // Bytes that large tensors on a CPU may take; beyond them batches are divided
   // (see FitMemory). 0: what the machine gives.
   int64_t memory_limit_bytes = 0;
-  // Bytes of gradients per all-reduce; small enough to start during backward.
+  // Bytes of float32 gradients per all-reduce; small enough to start during backward.
   int64_t bucket_bytes = int64_t{8} << 20;
 };
 
 // Errors (all below): kUserError naming the value and what is possible.
 ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
 OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars | lamb
-Precision PrecisionFromName(std::string_view name);      // fp32 | bf16
+// fp32 | bf16; key: whose value it is.
+Precision PrecisionFromName(std::string_view name, std::string_view key = "precision");
 
 std::string_view OptimizerName(OptimizerKind kind);
 // What its paper and PyTorch take for settings that nobody gave.

@@ -30,10 +30,6 @@ TrainOptions Validated(const TrainOptions& options) {
   return options;
 }
 
-at::ScalarType ComputeType(const TrainOptions& options) {
-  return options.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
-}
-
 // The most pictures that one rank gets of a batch.
 int64_t LargestSlice(const TrainOptions& options, int world_size) {
   if (options.virtual_ranks == 0) return (options.batch_size + world_size - 1) / world_size;
@@ -55,12 +51,12 @@ struct TrainingSession::Impl {
         largest_slice(LargestSlice(options, communicator->world_size())),
         micro_batch(options.micro_batch),
         // Slices may be dealt out unevenly.
-        input(device, ComputeType(options), options.batch_size, options.image_size),
+        input(device, TypeOf(options.precision), options.batch_size, options.image_size),
         model({.model = options.model,
                .num_classes = options.num_classes,
                .seed = options.seed,
                .device = device,
-               .compute = ComputeType(options)}),
+               .compute = TypeOf(options.precision)}),
         optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true)),
         average(options.ema_decay > 0
                     ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)

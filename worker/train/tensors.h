@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/train/config.h"
 #include "worker/train/errors.h"
 
 namespace mead::train {
@@ -18,6 +19,10 @@ struct NamedTensor {
   std::string name;
   at::Tensor tensor;
 };
+
+inline at::ScalarType TypeOf(Precision precision) {
+  return precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
+}
 
 // The first line of what LibTorch says: the rest is a C++ stack.
 inline std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }

@@ -50,6 +50,7 @@ train:
   deterministic: true
   virtual_ranks: 8
   freeze_batch_norm: true
+  gradients_on_wire: bf16
 space:
   optimizer.lr: {log_uniform: [1e-4, 1e-1]}
   optimizer.weight_decay: {choice: [0, 1e-4]}

@@ -70,6 +70,14 @@ TEST(TrainOptions, TheExtrasOfAStepHaveTheirLimits) {
   EXPECT_THAT(complaint, HasSubstr("needs a CPU, not device cuda:0"));
 }
 
+TEST(TrainOptions, RoundingBetweenRanksAndVirtualRanksExcludeEachOther) {
+  TrainOptions options = Good();
+  options.gradients_on_wire = Precision::kBf16;
+  EXPECT_EQ(Complaint(options), "");
+  options.virtual_ranks = 4;
+  EXPECT_THAT(Complaint(options), HasSubstr("gradients_on_wire cannot be bf16 with virtual_ranks"));
+}
+
 TEST(TrainOptions, EveryOptimizerHasItsNameAndDefaults) {
   for (const char* name : {"sgd", "adamw", "lars", "lamb"}) {
     const OptimizerKind kind = OptimizerFromName(name);
