@@ -307,6 +307,21 @@ TEST_P(CommunicatorConformance, SumsGoOnWhileOtherCollectivesRun) {
   });
 }
 
+TEST_P(CommunicatorConformance, WhatWasWatchedEndsAndMayBeWaitedForTwice) {
+  OnEveryRank([](Communicator& gang) {
+    at::Tensor tensor = gang.AllocateBuffer(1000, at::kFloat);
+    std::vector<std::unique_ptr<Pending>> steps;
+    for (int step = 0; step < 3; ++step) {
+      tensor.fill_(gang.rank());
+      gang.AllReduceSum(tensor)->Wait();
+      steps.push_back(gang.Watch());
+    }
+    steps.back()->Wait();
+    for (const auto& step : steps) step->Wait();
+    EXPECT_EQ(tensor[0].item<int64_t>(), gang.world_size() * (gang.world_size() - 1) / 2);
+  });
+}
+
 // Of gangs that learn of an abort: NCCL's peers find out by their own timeout or their
 // agent's.
 class AbortConformance : public CommunicatorConformance {};
