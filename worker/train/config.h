@@ -71,6 +71,9 @@ struct TrainOptions {
   // Bytes that large tensors on a CPU may take; beyond them batches are divided
   // (see FitMemory). 0: what the machine gives.
   int64_t memory_limit_bytes = 0;
+  // On a GPU: steps are recorded as a CUDA graph where they can be. false: launched
+  // one by one, to compare with.
+  bool record_steps = true;
   // Bytes of float32 gradients per all-reduce; small enough to start during backward.
   int64_t bucket_bytes = int64_t{8} << 20;
 };

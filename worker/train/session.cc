@@ -12,6 +12,7 @@
 #include "worker/train/graph/step_graph.h"
 #include "worker/train/memory/cpu_pool.h"
 #include "worker/train/optim/schedule.h"
+#include "worker/train/recording.h"
 #include "worker/train/state/checkpoint.h"
 #include "worker/train/state/weights.h"
 #include "worker/train/step.h"
@@ -62,8 +63,9 @@ struct TrainingSession::Impl {
                     ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)
                     : nullptr),
         step(options, model, optimizer, average.get(), *communicator),
-        // Ranks of a gang wait for one another from the host, which a graph cannot hold.
-        graph(device.is_cuda() && communicator->world_size() == 1) {
+        records(RecordsSteps(options,
+                             {.gpu = device.is_cuda(), .capturable = communicator->capturable()})),
+        graph(records) {
     if (options.virtual_ranks % communicator->world_size() != 0) {
       throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
                                                   " virtual ranks cannot be dealt to " +
@@ -115,6 +117,7 @@ struct TrainingSession::Impl {
   // interest, a divergence included.
   void ForgetSteps() {
     EndEvaluation();
+    AwaitSteps();
     under_way.clear();
     finished.clear();
     step.ForgetDivergence();
@@ -212,6 +215,14 @@ struct TrainingSession::Impl {
                                                  std::to_string(input.largest()) + " at most");
     }
     const std::vector<Piece> pieces = PiecesOf(n, global_n);
+    const bool recordable = records && RecordsStepOf(options, global_n);
+    if (recordable && recorded_n.value_or(n) != n) {
+      throw TrainError(ErrorKind::kInternal,
+                       "a slice of " + std::to_string(n) + " pictures of a whole batch, where " +
+                           std::to_string(*recorded_n) +
+                           " came before: a recorded step cannot take another share");
+    }
+    if (recordable) recorded_n = n;
     EndEvaluation();
     while (under_way.size() >= kMostAhead) TakeOldest();
     const double peak_share = PeakShare();
@@ -219,10 +230,9 @@ struct TrainingSession::Impl {
     optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
     const DeviceBatch batch = Load(pixels, labels, n);
     auto run = [&] { return step.Run(batch, pieces, global_n); };
-    // Only whole batches come again and again.
-    const at::Tensor figures = n == largest_slice ? graph.Run(global_n, run) : run();
-    communicator->Drain();
+    const at::Tensor figures = recordable ? graph.Run(global_n, run) : run();
     under_way.push_back({.figures = HostCopy(figures),
+                         .ended = communicator->Watch(),
                          .step = global_step,
                          .samples = global_n,
                          .learning_rate = head_rate});
@@ -232,6 +242,7 @@ struct TrainingSession::Impl {
   void TakeOldest() {
     const UnderWay oldest = std::move(under_way.front());
     under_way.pop_front();
+    oldest.ended->Wait();  // figures that came after an abort are none
     const at::Tensor& figures = oldest.figures.Wait();
     const auto* values = figures.const_data_ptr<float>();
     const StepResult result{
@@ -240,6 +251,7 @@ struct TrainingSession::Impl {
         .samples = oldest.samples,
         .learning_rate = oldest.learning_rate};
     if (values[figures.numel() - 1] != 0) {
+      AwaitSteps();
       under_way.clear();
       global_step = oldest.step;  // those after it have changed nothing
       throw TrainError(ErrorKind::kDiverged, Divergence(result, values));
@@ -259,6 +271,11 @@ struct TrainingSession::Impl {
             : "the loss is " + std::to_string(result.loss) + " (rank " + ranks + ")";
     return what + " at step " + std::to_string(global_step) + " with learning rate " +
            std::to_string(result.learning_rate) + "; a smaller learning rate may help";
+  }
+
+  // Before the host waits for the device in a way that sees no lost peer.
+  void AwaitSteps() {
+    if (!under_way.empty()) under_way.back().ended->Wait();
   }
 
   std::vector<StepResult> FinishedSteps(bool wait) {
@@ -300,6 +317,7 @@ struct TrainingSession::Impl {
   // A step that has begun and whose figures have not been looked at.
   struct UnderWay {
     HostCopy figures;
+    std::unique_ptr<Pending> ended;  // with its figures' copy
     int64_t step;
     int64_t samples;
     double learning_rate;
@@ -317,7 +335,9 @@ struct TrainingSession::Impl {
   std::unique_ptr<WeightAverage> average;  // or none
   std::optional<WeightAverage::Scope> averaged;
   TrainingStep step;
+  const bool records;  // steps, as a graph
   StepGraph graph;
+  std::optional<int> recorded_n;  // this rank's share of whole batches
   std::optional<PhaseSpan> phase;
   int64_t global_step = 0;  // of the next step to begin
   std::deque<UnderWay> under_way;
@@ -416,6 +436,7 @@ void TrainingSession::EndEvaluation() {
 EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* labels, int n) {
   if (n == 0) return {};
   return OnStream("in evaluation", [&] {
+    impl_->AwaitSteps();
     EvalResult result;
     // A validation batch may be larger than what fits at once.
     const int64_t side = impl_->options.image_size;
@@ -437,6 +458,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
 
 void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
   OnStream("saving a checkpoint", [&] {
+    impl_->AwaitSteps();
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
                     {.epoch = epoch, .global_step = impl_->global_step});
@@ -444,6 +466,8 @@ void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
 }
 
 int64_t TrainingSession::global_step() const { return impl_->global_step; }
+
+int64_t TrainingSession::replayed_steps() const { return impl_->graph.replays(); }
 
 double TrainingSession::learning_rate() const { return impl_->HeadRate(impl_->PeakShare()); }
 
