@@ -5,8 +5,9 @@
 // Orders, beside N:
 //   plan BYTES SIZE,...  the buckets that training makes of parameters of these sizes
 //                        (elements), none larger than BYTES; answers with their sizes
-//   use SIZE,...         a step is from now on the sum of float32 buckets of these sizes
-//                        (elements), all under way at once; answers "ok"
+//   use WIRE SIZE,...    a step is from now on the sum of float32 buckets of these sizes
+//                        (elements), all under way at once, that travel as WIRE, fp32 or
+//                        bf16, cast on both ways; answers "ok"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -55,16 +56,34 @@ std::string Plan(int64_t bytes, const std::vector<int64_t>& sizes) {
   return text;
 }
 
-void Step(train::Communicator& gang, std::vector<at::Tensor>& buckets) {
+struct Bucket {
+  at::Tensor flat;  // [size], float32
+  at::Tensor wire;  // [size]: flat itself, or bfloat16
+};
+
+// As the Reducer does.
+void Step(train::Communicator& gang, std::vector<Bucket>& buckets) {
   std::vector<std::unique_ptr<train::Pending>> pending;
-  for (at::Tensor& bucket : buckets) pending.push_back(gang.AllReduceSum(bucket));
-  for (const auto& sum : pending) sum->Wait();
+  for (Bucket& bucket : buckets) {
+    if (!bucket.wire.is_same(bucket.flat)) bucket.wire.copy_(bucket.flat);
+    pending.push_back(gang.AllReduceSum(bucket.wire));
+  }
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    pending[i]->Wait();
+    if (!buckets[i].wire.is_same(buckets[i].flat)) buckets[i].flat.copy_(buckets[i].wire);
+  }
+}
+
+Bucket MakeBucket(train::Communicator& gang, int64_t size, bool rounds) {
+  if (rounds) return {at::zeros({size}, at::kFloat), gang.AllocateBuffer(size, at::kBFloat16)};
+  const at::Tensor flat = gang.AllocateBuffer(size, at::kFloat);
+  return {flat, flat};
 }
 
 void Run(char** argv) {
   at::set_num_threads(std::stoi(argv[2]));
   const auto gang = Join(argv);
-  std::vector<at::Tensor> buckets;  // [size], float32
+  std::vector<Bucket> buckets;
   AnswerOrders({.run =
                     [&](int steps) {
                       gang->Barrier();
@@ -78,11 +97,12 @@ void Run(char** argv) {
                               return Plan(bytes, Numbers(sizes));
                             }},
                            {"use", [&](std::istream& in) -> std::string {
+                              std::string wire;
                               std::string sizes;
-                              in >> sizes;
+                              in >> wire >> sizes;
                               buckets.clear();
                               for (const int64_t size : Numbers(sizes)) {
-                                buckets.push_back(gang->AllocateBuffer(size, at::kFloat));
+                                buckets.push_back(MakeBucket(*gang, size, wire == "bf16"));
                               }
                               Step(*gang, buckets);
                               return "ok";

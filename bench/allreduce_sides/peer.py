@@ -12,10 +12,14 @@ import torch
 import torch.distributed
 
 
-def step(buckets: list[torch.Tensor]) -> None:
-    pending = [torch.distributed.all_reduce(bucket, async_op=True) for bucket in buckets]
-    for work in pending:
+def step(buckets: list[torch.Tensor], wire: torch.dtype) -> None:
+    """With another type on the wire, casts on both ways as DDP's compression hooks do."""
+    sent = [bucket.to(wire) for bucket in buckets]  # itself, if of that type
+    pending = [torch.distributed.all_reduce(bucket, async_op=True) for bucket in sent]
+    for work, bucket, result in zip(pending, buckets, sent):
         work.wait()
+        if result is not bucket:
+            bucket.copy_(result)
 
 
 def main() -> None:
@@ -29,18 +33,21 @@ def main() -> None:
     torch.distributed.init_process_group("gloo", store=meeting, rank=int(rank),
                                          world_size=int(world))
     buckets: list[torch.Tensor] = []  # [size], float32
+    wire = torch.float32
     print("ready", flush=True)
     for line in sys.stdin:
         order, _, rest = line.strip().partition(" ")
         if order == "use":
-            buckets = [torch.zeros(int(size)) for size in rest.split(",")]
-            step(buckets)
+            name, sizes = rest.split()
+            wire = {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+            buckets = [torch.zeros(int(size)) for size in sizes.split(",")]
+            step(buckets, wire)
             print("ok", flush=True)
         else:
             torch.distributed.barrier()
             start = time.perf_counter()
             for _ in range(int(order)):
-                step(buckets)
+                step(buckets, wire)
             print(time.perf_counter() - start, flush=True)
 
 

@@ -18,11 +18,11 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 // Fields that say what all trials share: the files and the length of a trial, how
-// its work is cut up, and the host's own affairs.
+// its work is cut up and travels, and the host's own affairs.
 bool IsShared(std::string_view path) {
   return path == "weights" || path == "weights_artifact" || path == "epochs" ||
          path == "loader_threads" || path == "micro_batch" || path == "deterministic" ||
-         path == "virtual_ranks" || path == "resident";
+         path == "virtual_ranks" || path == "resident" || path == "gradients_on_wire";
 }
 
 FieldKind KindOf(const FieldDescriptor& field) {

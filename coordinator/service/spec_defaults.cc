@@ -52,6 +52,7 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
   if (!config.has_micro_batch()) config.set_micro_batch(0);
   if (!config.has_resident()) config.set_resident("auto");
   if (!config.has_freeze_batch_norm()) config.set_freeze_batch_norm(false);
+  if (!config.has_gradients_on_wire()) config.set_gradients_on_wire("fp32");
   if (!config.has_deterministic()) config.set_deterministic(false);
   if (config.deterministic() && !config.has_virtual_ranks()) config.set_virtual_ranks(4);
   if (!config.has_precision() && accelerator != "any") {

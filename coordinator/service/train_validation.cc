@@ -68,6 +68,12 @@ void CheckDeterminism(const v1::TrainConfig& config, const v1::Resources& resour
             "cannot be set for deterministic trials, whose pieces are the virtual ranks'; leave it "
             "out, or set virtual_ranks");
   }
+  if (config.gradients_on_wire() == "bf16") {
+    out.Add("train.gradients_on_wire",
+            "cannot be bf16 for deterministic trials: what is rounded between ranks depends on "
+            "their number, and the sums over virtual_ranks must not; leave it out, or "
+            "deterministic");
+  }
   const int pieces = config.virtual_ranks();
   if (pieces < 1 || pieces > kMaxVirtualRanks || !std::has_single_bit(static_cast<unsigned>(pieces))) {
     out.Add("train.virtual_ranks",
@@ -155,6 +161,7 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
   if (config.has_precision()) {
     out.CheckWord("train.precision", config.precision(), {"fp32", "bf16"});
   }
+  out.CheckWord("train.gradients_on_wire", config.gradients_on_wire(), {"fp32", "bf16"});
   out.CheckRange("train.label_smoothing", config.label_smoothing(), 0, 0.5);
   out.CheckRange("train.loader_threads", config.loader_threads(), 0, 256);
   if (!(config.ema() >= 0 && config.ema() < 1)) {

@@ -145,6 +145,20 @@ TEST_P(CommunicatorConformance, SumHasTheSameBitsOnEveryRank) {
   });
 }
 
+// Gradients may travel so: no more is lost than a rounding per addition.
+TEST_P(CommunicatorConformance, SumOfBfloat16IsTheExactOneUpToARoundingPerAddition) {
+  OnEveryRank([](Communicator& gang) {
+    constexpr double kRounding = 1.0 / 256;  // of a number with 8 significant bits
+    at::Tensor tensor = gang.AllocateBuffer(10007, at::kBFloat16);
+    tensor.copy_(Noise(gang, gang.rank(), 10007));
+    const at::Tensor parts = gang.AllGather(tensor).to(at::kDouble);  // [world_size, 10007]
+    gang.AllReduceSum(tensor)->Wait();
+    const at::Tensor error = (tensor.to(at::kDouble) - parts.sum(0)).abs();
+    const int additions = gang.world_size() - 1;
+    EXPECT_TRUE(error.le(parts.abs().sum(0) * (additions * kRounding)).all().item<bool>());
+  });
+}
+
 TEST_P(CommunicatorConformance, SumsTensorsOfAnyDenseLayout) {
   OnEveryRank([](Communicator& gang) {
     at::Tensor tensor = Whole(gang, gang.rank(), 2 * 3 * 5 * 7, at::kFloat)
@@ -290,6 +304,21 @@ TEST_P(CommunicatorConformance, SumsGoOnWhileOtherCollectivesRun) {
       }
       EXPECT_TRUE(buffer.equal(expected)) << "round " << round;
     }
+  });
+}
+
+TEST_P(CommunicatorConformance, WhatWasWatchedEndsAndMayBeWaitedForTwice) {
+  OnEveryRank([](Communicator& gang) {
+    at::Tensor tensor = gang.AllocateBuffer(1000, at::kFloat);
+    std::vector<std::unique_ptr<Pending>> steps;
+    for (int step = 0; step < 3; ++step) {
+      tensor.fill_(gang.rank());
+      gang.AllReduceSum(tensor)->Wait();
+      steps.push_back(gang.Watch());
+    }
+    steps.back()->Wait();
+    for (const auto& step : steps) step->Wait();
+    EXPECT_EQ(tensor[0].item<int64_t>(), gang.world_size() * (gang.world_size() - 1) / 2);
   });
 }
 

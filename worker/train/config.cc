@@ -65,8 +65,8 @@ OptimizerOptions OptimizerDefaults(OptimizerKind kind) {
   throw TrainError(ErrorKind::kInternal, "an optimizer without defaults");
 }
 
-Precision PrecisionFromName(std::string_view name) {
-  return FromName<Precision, 2>("precision", name,
+Precision PrecisionFromName(std::string_view name, std::string_view key) {
+  return FromName<Precision, 2>(key, name,
                                 {{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}});
 }
 
@@ -130,6 +130,10 @@ void Validate(const TrainOptions& options) {
       "micro_batch cannot be set for deterministic training, whose pieces are the virtual ranks'");
   check(options.virtual_ranks == 0 || options.device == "cpu",
         "deterministic training needs a CPU, not device " + options.device);
+  check(
+      options.virtual_ranks == 0 || options.gradients_on_wire == Precision::kFp32,
+      "gradients_on_wire cannot be bf16 with virtual_ranks: what is rounded between ranks depends "
+      "on their number; leave one of them out");
   check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");
   check(options.threads >= 1,
         "threads is " + std::to_string(options.threads) + " and must be at least 1");

@@ -56,6 +56,9 @@ struct TrainOptions {
   double clip_grad_norm = 0;  // the longest gradient, over all parameters; 0: any
   double ema_decay = 0;       // [0, 1), of the averaged weights; 0: none are kept
   Precision precision = Precision::kFp32;
+  // How gradients travel between ranks; they are held in float32 wherever they are.
+  // bf16 not with virtual_ranks, whose sums are the same bits for any number of ranks.
+  Precision gradients_on_wire = Precision::kFp32;
   double label_smoothing = 0;  // [0, 0.5]
   // Batch-norm layers use and keep their running statistics (fine-tuning on
   // small batches); their weights still learn.
@@ -74,15 +77,19 @@ struct TrainOptions {
   int64_t memory_limit_bytes = 0;
   // Decoded pictures that stay in the device's memory: bytes at most, 0 for none.
   int64_t resident_bytes = kResidentAuto;
-  // Bytes of gradients per all-reduce; small enough to start during backward.
+  // On a GPU: steps are recorded as a CUDA graph where they can be. false: launched
+  // one by one, to compare with.
+  bool record_steps = true;
+  // Bytes of float32 gradients per all-reduce; small enough to start during backward.
   int64_t bucket_bytes = int64_t{8} << 20;
 };
 
 // Errors (all below): kUserError naming the value and what is possible.
 ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
 OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars | lamb
-Precision PrecisionFromName(std::string_view name);      // fp32 | bf16
-int64_t ResidentBytesFromName(std::string_view name);    // auto | off
+// fp32 | bf16; key: whose value it is.
+Precision PrecisionFromName(std::string_view name, std::string_view key = "precision");
+int64_t ResidentBytesFromName(std::string_view name);  // auto | off
 
 std::string_view OptimizerName(OptimizerKind kind);
 // What its paper and PyTorch take for settings that nobody gave.

@@ -10,6 +10,7 @@
 #include "worker/train/graph/step_graph.h"
 #include "worker/train/memory/cpu_pool.h"
 #include "worker/train/optim/schedule.h"
+#include "worker/train/recording.h"
 #include "worker/train/state/checkpoint.h"
 #include "worker/train/state/weights.h"
 #include "worker/train/step.h"
@@ -27,10 +28,6 @@ TrainOptions Validated(const TrainOptions& options) {
   // Input shapes never change, so cuDNN's search for the fastest algorithms pays.
   at::globalContext().setBenchmarkCuDNN(true);
   return options;
-}
-
-at::ScalarType ComputeType(const TrainOptions& options) {
-  return options.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
 }
 
 // The most pictures that one rank gets of a batch.
@@ -54,20 +51,21 @@ struct TrainingSession::Impl {
         largest_slice(LargestSlice(options, communicator->world_size())),
         micro_batch(options.micro_batch),
         // Slices may be dealt out unevenly.
-        input(device, ComputeType(options), options.batch_size, options.image_size),
+        input(device, TypeOf(options.precision), options.batch_size, options.image_size),
         model({.model = options.model,
                .num_classes = options.num_classes,
                .seed = options.seed,
                .device = device,
-               .compute = ComputeType(options)}),
+               .compute = TypeOf(options.precision)}),
         optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true),
                   model.copies()),
         average(options.ema_decay > 0
                     ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)
                     : nullptr),
         step(options, model, optimizer, average.get(), *communicator),
-        // Ranks of a gang wait for one another from the host, which a graph cannot hold.
-        graph(device.is_cuda() && communicator->world_size() == 1),
+        records(RecordsSteps(options,
+                             {.gpu = device.is_cuda(), .capturable = communicator->capturable()})),
+        graph(records),
         steps(communicator->world_size()) {
     if (options.virtual_ranks % communicator->world_size() != 0) {
       throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
@@ -234,6 +232,14 @@ struct TrainingSession::Impl {
                                                  std::to_string(input.largest()) + " at most");
     }
     const std::vector<Piece> pieces = PiecesOf(n, global_n);
+    const bool recordable = records && RecordsStepOf(options, global_n);
+    if (recordable && recorded_n.value_or(n) != n) {
+      throw TrainError(ErrorKind::kInternal,
+                       "a slice of " + std::to_string(n) + " pictures of a whole batch, where " +
+                           std::to_string(*recorded_n) +
+                           " came before: a recorded step cannot take another share");
+    }
+    if (recordable) recorded_n = n;
     EndEvaluation();
     steps.MakeRoom();
     const double peak_share = PeakShare();
@@ -241,10 +247,9 @@ struct TrainingSession::Impl {
     optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
     const DeviceBatch batch = Load(pixels, labels, n, planned);
     auto run = [&] { return step.Run(batch, pieces, global_n); };
-    // Only whole batches come again and again.
-    const at::Tensor figures = n == largest_slice ? graph.Run(global_n, run) : run();
-    communicator->Drain();
-    steps.Add(figures, global_n, head_rate);
+    const at::Tensor figures = recordable ? graph.Run(global_n, run) : run();
+    HostCopy copy(figures);
+    steps.Add(std::move(copy), communicator->Watch(), global_n, head_rate);
   }
 
   // One message for many small tensors.
@@ -290,8 +295,10 @@ struct TrainingSession::Impl {
   std::unique_ptr<WeightAverage> average;  // or none
   std::optional<WeightAverage::Scope> averaged;
   TrainingStep step;
+  const bool records;  // steps, as a graph
   StepGraph graph;
   StepsUnderWay steps;
+  std::optional<int> recorded_n;  // this rank's share of whole batches
   std::optional<PhaseSpan> phase;
 };
 
@@ -391,6 +398,7 @@ void TrainingSession::EndEvaluation() {
 EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* labels, int n) {
   if (n == 0) return {};
   return OnStream("in evaluation", [&] {
+    impl_->steps.Await();
     EvalResult result;
     // A validation batch may be larger than what fits at once.
     const int64_t side = impl_->options.image_size;
@@ -412,6 +420,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
 
 void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
   OnStream("saving a checkpoint", [&] {
+    impl_->steps.Await();
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
                     {.epoch = epoch, .global_step = impl_->steps.next_step()});
@@ -419,6 +428,8 @@ void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
 }
 
 int64_t TrainingSession::global_step() const { return impl_->steps.next_step(); }
+
+int64_t TrainingSession::replayed_steps() const { return impl_->graph.replays(); }
 
 double TrainingSession::learning_rate() const { return impl_->HeadRate(impl_->PeakShare()); }
 

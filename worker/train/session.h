@@ -62,7 +62,8 @@ class TrainingSession {
   // Begins one optimizer step; on a GPU it returns before that has run, at most two
   // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size; labels: [n];
   // both are free again on return. n may be 0 (then both may be null). global_n: of
-  // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h).
+  // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h). On a
+  // GPU, n must be the same for all whole batches: a recorded step holds it.
   // planned: [n] or null; the places with a picture are rendered from the store of
   // KeepPictures, and their pixels are not looked at.
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n,
@@ -91,6 +92,8 @@ class TrainingSession {
   void SaveCheckpoint(const std::string& path, int epoch);
 
   int64_t global_step() const;
+  // The steps so far that were repetitions of a recorded one.
+  int64_t replayed_steps() const;
   double learning_rate() const;  // of the next step, the head's
   int64_t parameter_count() const;
   Communicator& communicator();

@@ -94,7 +94,8 @@ void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
       Reducer::Options{.bucket_bytes = options_.bucket_bytes,
                        .figures = StepFigures::Count(communicator_.world_size()),
                        .not_finite_figure = StepFigures::kBadRanks + communicator_.rank(),
-                       .fixed_order = options_.virtual_ranks > 0},
+                       .fixed_order = options_.virtual_ranks > 0,
+                       .wire = TypeOf(options_.gradients_on_wire)},
       communicator_);
 }
 
@@ -104,7 +105,7 @@ void TrainingStep::TryPass(int64_t n) {
   const DeviceBatch batch{
       .pixels = at::zeros({n, side, side, 3}, at::device(device).dtype(at::kByte)),
       .labels = at::zeros({n}, at::device(device).dtype(at::kLong)),
-      .compute = options_.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat};
+      .compute = TypeOf(options_.precision)};
   const auto statistics =
       options_.freeze_batch_norm ? NormStatistics::kRunning : NormStatistics::kBatchUntracked;
   // No pass is open, so the reducer takes nothing and the gradients stay at the leaves.

@@ -38,15 +38,22 @@ std::vector<StepResult> StepsUnderWay::Finished(bool wait) {
   return std::exchange(finished_, {});
 }
 
-void StepsUnderWay::Add(const at::Tensor& figures, int64_t samples, double learning_rate) {
-  under_way_.push_back({.figures = HostCopy(figures),
+void StepsUnderWay::Add(HostCopy figures, std::unique_ptr<Pending> ended, int64_t samples,
+                        double learning_rate) {
+  under_way_.push_back({.figures = std::move(figures),
+                        .ended = std::move(ended),
                         .step = next_step_,
                         .samples = samples,
                         .learning_rate = learning_rate});
   ++next_step_;
 }
 
+void StepsUnderWay::Await() {
+  if (!under_way_.empty()) under_way_.back().ended->Wait();
+}
+
 void StepsUnderWay::Forget() {
+  Await();
   under_way_.clear();
   finished_.clear();
 }
@@ -59,6 +66,7 @@ void StepsUnderWay::GoOnWith(int64_t step) {
 void StepsUnderWay::TakeOldest() {
   const UnderWay oldest = std::move(under_way_.front());
   under_way_.pop_front();
+  oldest.ended->Wait();  // figures that came after an abort are none
   const at::Tensor& figures = oldest.figures.Wait();
   const auto* values = figures.const_data_ptr<float>();
   const StepResult result{.loss = values[StepFigures::kLoss] / static_cast<double>(oldest.samples),
@@ -66,6 +74,7 @@ void StepsUnderWay::TakeOldest() {
                           .samples = oldest.samples,
                           .learning_rate = oldest.learning_rate};
   if (values[figures.numel() - 1] != 0) {
+    Await();
     under_way_.clear();
     next_step_ = oldest.step;
     throw TrainError(ErrorKind::kDiverged, Divergence(result, oldest.step, values, world_size_));

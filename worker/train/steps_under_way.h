@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
+#include "worker/train/comm/communicator.h"
 #include "worker/train/device.h"
 #include "worker/train/step_result.h"
 #include "worker/train/tensors.h"
@@ -25,7 +27,8 @@ class StepsUnderWay {
 
   // The number of the next step to begin, from 0.
   int64_t next_step() const { return next_step_; }
-  // Errors (these two): kDiverged, naming the ranks whose loss or gradient is not finite.
+  // Errors (these two): kPeerLost; kDiverged, naming the ranks whose loss or gradient is not
+  // finite.
   //   The steps begun after that one are forgotten, as they have changed nothing, and
   //   it is the next again.
   // Waits until a step may begin.
@@ -33,9 +36,14 @@ class StepsUnderWay {
   // The steps that have ended since the last call, in order. wait: all that have begun.
   std::vector<StepResult> Finished(bool wait);
 
-  // The next step has begun, after MakeRoom(). figures: what TrainingStep::Run returned;
-  // samples: of the global batch.
-  void Add(const at::Tensor& figures, int64_t samples, double learning_rate);
+  // The next step has begun, after MakeRoom(). figures: what TrainingStep::Run returned,
+  // on its way; ended: the communicator's watch of the step and that copy; samples: of
+  // the global batch.
+  void Add(HostCopy figures, std::unique_ptr<Pending> ended, int64_t samples, double learning_rate);
+  // Returns when all that have begun have ended on the device: before the host waits for
+  // it in a way that sees no lost peer.
+  // Errors: kPeerLost.
+  void Await();
 
   // Whatever they were is of no more interest; the next step keeps its number.
   void Forget();
@@ -45,6 +53,7 @@ class StepsUnderWay {
  private:
   struct UnderWay {
     HostCopy figures;
+    std::unique_ptr<Pending> ended;
     int64_t step;
     int64_t samples;
     double learning_rate;

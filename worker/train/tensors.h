@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/train/config.h"
 #include "worker/train/errors.h"
 
 namespace mead::train {
@@ -30,6 +31,10 @@ inline bool SameLayout(const at::Tensor& a, const at::Tensor& b) {
     if (a.size(d) > 1 && a.stride(d) != b.stride(d)) return false;
   }
   return true;
+}
+
+inline at::ScalarType TypeOf(Precision precision) {
+  return precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
 }
 
 // The first line of what LibTorch says: the rest is a C++ stack.

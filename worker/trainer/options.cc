@@ -83,6 +83,10 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.precision = config.has_precision() ? train::PrecisionFromName(config.precision())
                   : gpu                  ? train::Precision::kBf16
                                          : train::Precision::kFp32;
+  if (config.has_gradients_on_wire()) {
+    out.gradients_on_wire =
+        train::PrecisionFromName(config.gradients_on_wire(), "gradients_on_wire");
+  }
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
   out.freeze_batch_norm = config.freeze_batch_norm();
   out.micro_batch = config.micro_batch();

@@ -51,6 +51,7 @@ train:
   virtual_ranks: 8
   freeze_batch_norm: true
   resident: off
+  gradients_on_wire: bf16
 space:
   optimizer.lr: {log_uniform: [1e-4, 1e-1]}
   optimizer.weight_decay: {choice: [0, 1e-4]}

@@ -56,6 +56,7 @@ TEST(ApplyParamsTest, WhatAllTrialsShareCannotBeSearched) {
   EXPECT_THAT(Refusal({"epochs", int64_t{5}}), HasSubstr("set it under train"));
   EXPECT_EQ(FindSearchableField("weights_artifact"), nullptr);
   EXPECT_EQ(FindSearchableField("virtual_ranks"), nullptr);
+  EXPECT_EQ(FindSearchableField("gradients_on_wire"), nullptr);
   EXPECT_EQ(FindSearchableField("phases"), nullptr);
 }
 

@@ -227,6 +227,23 @@ TEST(SpecValidationTest, DeterministicTrialsNeedCpusAndEvenShares) {
   EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("must be a multiple of them")));
 }
 
+TEST(SpecValidationTest, GradientsTravelInOneOfTwoTypesAndDeterministicTrialsInOne) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::TrainConfig& train = *spec.mutable_train();
+  train.set_gradients_on_wire("bf16");
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  train.set_gradients_on_wire("fp16");
+  EXPECT_THAT(Judge(spec), ElementsAre(AllOf(StartsWith("train.gradients_on_wire: 'fp16'"),
+                                             HasSubstr("bf16"))));
+  train.set_gradients_on_wire("bf16");
+  train.set_deterministic(true);
+  spec.mutable_resources()->set_accelerator("cpu");
+  EXPECT_THAT(Judge(spec),
+              ElementsAre(AllOf(StartsWith("train.gradients_on_wire: cannot be bf16 for "
+                                           "deterministic trials"),
+                                HasSubstr("virtual_ranks"))));
+}
+
 TEST(SpecValidationTest, TheErrorCarriesTheReport) {
   v1::Violation violation;
   violation.set_field("train.batch_size");

@@ -78,6 +78,14 @@ TEST(TrainOptions, PicturesStayOnTheDeviceByTheirWord) {
   EXPECT_THROW(ResidentBytesFromName("on"), TrainError);
 }
 
+TEST(TrainOptions, RoundingBetweenRanksAndVirtualRanksExcludeEachOther) {
+  TrainOptions options = Good();
+  options.gradients_on_wire = Precision::kBf16;
+  EXPECT_EQ(Complaint(options), "");
+  options.virtual_ranks = 4;
+  EXPECT_THAT(Complaint(options), HasSubstr("gradients_on_wire cannot be bf16 with virtual_ranks"));
+}
+
 TEST(TrainOptions, EveryOptimizerHasItsNameAndDefaults) {
   for (const char* name : {"sgd", "adamw", "lars", "lamb"}) {
     const OptimizerKind kind = OptimizerFromName(name);

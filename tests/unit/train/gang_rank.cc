@@ -5,11 +5,12 @@
 //   COUNTS: one per step, "a,b,...": each rank's share of the global batch
 //   flags=LETTERS: b bfloat16, c clipped gradients, e averaged weights, n frozen
 //     batch-norm, p every step an epoch and the body frozen in the first, t a short
-//     timeout, v 4 virtual ranks
+//     timeout, v 4 virtual ranks, w gradients that travel as bfloat16
 //   epoch=STEPS: of one epoch; without it all steps are one
 //   micro_batch=N, image_size=N, batch_size=N (global; without it 64), transport=NAME
 //   weights=FILE: to begin with; resume=CHECKPOINT: to go on from
 //   save=PATH: rank 0 writes a checkpoint there after every epoch and after a divergence
+//   copies=PATH: at the end each rank writes its own checkpoint to PATH.RANK
 //   pause_at=STEP: before which it waits to be killed
 // Prints "step LOSS CORRECT" in hexadecimal floating point for each step, "epoch N"
 // after each checkpoint, and "sums ..." at the end. Exit: 0 done, 3 a peer was lost,
@@ -104,6 +105,7 @@ TrainOptions Options(const Arguments& arguments) {
   if (arguments.flag('c')) options.clip_grad_norm = 0.5;
   if (arguments.flag('e')) options.ema_decay = 0.9;
   if (arguments.flag('v')) options.virtual_ranks = 4;
+  if (arguments.flag('w')) options.gradients_on_wire = Precision::kBf16;
   options.micro_batch = arguments.number("micro_batch", 0);
   return options;
 }
@@ -196,6 +198,9 @@ void Run(const Arguments& arguments) {
       session.SaveCheckpoint(arguments.text("save"), 1);
     }
     throw;
+  }
+  if (const std::string path = arguments.text("copies"); !path.empty()) {
+    session.SaveCheckpoint(path + "." + std::to_string(arguments.rank), 1);
   }
   const std::vector<int64_t> sums =
       communicator->SumOverRanks(std::vector<int64_t>{arguments.rank + 1, 1});

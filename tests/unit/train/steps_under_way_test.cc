@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,19 @@ struct Figures {
   }
 };
 
+// What waits for a step's end; nobody is lost.
+class Ended : public Pending {
+ public:
+  void Wait() override {}
+};
+
+void Add(StepsUnderWay& steps, const Figures& figures, int64_t samples, double learning_rate) {
+  steps.Add(HostCopy(figures.Make()), std::make_unique<Ended>(), samples, learning_rate);
+}
+
 std::string DivergenceOf(const Figures& figures) {
   StepsUnderWay steps(kRanks);
-  steps.Add(figures.Make(), 8, 0.25);
+  Add(steps, figures, 8, 0.25);
   return ErrorOf(ErrorKind::kDiverged, [&] { steps.Finished(/*wait=*/true); });
 }
 
@@ -49,7 +60,7 @@ TEST(StepsUnderWay, EndInTheOrderInWhichTheyBegan) {
   for (int step = 0; step < 5; ++step) {
     EXPECT_EQ(steps.next_step(), step);
     steps.MakeRoom();
-    steps.Add(Figures{.loss = static_cast<float>(step)}.Make(), 8, 0.5 * step);
+    Add(steps, Figures{.loss = static_cast<float>(step)}, 8, 0.5 * step);
   }
   const std::vector<StepResult> finished = steps.Finished(/*wait=*/true);
   ASSERT_THAT(finished, SizeIs(5));
@@ -66,7 +77,7 @@ TEST(StepsUnderWay, EndInTheOrderInWhichTheyBegan) {
 TEST(StepsUnderWay, KeepTheFiguresAsTheyWere) {
   StepsUnderWay steps(kRanks);
   const at::Tensor figures = Figures{.loss = 8}.Make();
-  steps.Add(figures, 8, 0);
+  steps.Add(HostCopy(figures), std::make_unique<Ended>(), 8, 0);
   figures.fill_(kInfinity);
   EXPECT_EQ(steps.Finished(/*wait=*/true).at(0).loss, 1);
 }
@@ -74,10 +85,10 @@ TEST(StepsUnderWay, KeepTheFiguresAsTheyWere) {
 TEST(StepsUnderWay, TheOneThatDivergedIsTheNextAgainAndThoseAfterItAreForgotten) {
   StepsUnderWay steps(kRanks);
   steps.GoOnWith(10);
-  steps.Add(Figures{}.Make(), 8, 0);
-  steps.Add(Figures{.diverged = true}.Make(), 8, 0);
+  Add(steps, Figures{}, 8, 0);
+  Add(steps, Figures{.diverged = true}, 8, 0);
   steps.MakeRoom();
-  steps.Add(Figures{.diverged = true}.Make(), 8, 0);
+  Add(steps, Figures{.diverged = true}, 8, 0);
   EXPECT_THAT(ErrorOf(ErrorKind::kDiverged, [&] { steps.MakeRoom(); }), HasSubstr("at step 11 "));
   EXPECT_EQ(steps.next_step(), 11);
   EXPECT_THAT(steps.Finished(/*wait=*/true), SizeIs(1));  // the good one
@@ -96,11 +107,11 @@ TEST(StepsUnderWay, ADivergenceNamesTheRanksOfALossOrAGradient) {
 
 TEST(StepsUnderWay, ForgottenOnesAreNotLookedAt) {
   StepsUnderWay steps(kRanks);
-  steps.Add(Figures{.diverged = true}.Make(), 8, 0);
+  Add(steps, Figures{.diverged = true}, 8, 0);
   steps.Forget();
   EXPECT_THAT(steps.Finished(/*wait=*/true), IsEmpty());
   EXPECT_EQ(steps.next_step(), 1);
-  steps.Add(Figures{.diverged = true}.Make(), 8, 0);
+  Add(steps, Figures{.diverged = true}, 8, 0);
   steps.GoOnWith(7);
   EXPECT_THAT(steps.Finished(/*wait=*/true), IsEmpty());
   EXPECT_EQ(steps.next_step(), 7);

@@ -32,6 +32,7 @@ TEST(TrainerOptions, AbsentKeysGetTheDefaultsOfTheSweepFile) {
   EXPECT_EQ(options.virtual_ranks, 0);
   EXPECT_EQ(options.resident_bytes, train::kResidentAuto);
   EXPECT_FALSE(options.freeze_batch_norm);
+  EXPECT_EQ(options.gradients_on_wire, train::Precision::kFp32);
 }
 
 TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
@@ -42,6 +43,7 @@ TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
   config.set_freeze_batch_norm(true);
   config.set_resident("off");
   config.set_precision("bf16");
+  config.set_gradients_on_wire("bf16");
   config.mutable_optimizer()->set_name("lars");
   config.mutable_optimizer()->set_clip_grad_norm(2.5);
   config.mutable_optimizer()->set_trust_coefficient(0.02);
@@ -51,6 +53,7 @@ TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
   EXPECT_EQ(options.resident_bytes, 0);
   EXPECT_TRUE(options.freeze_batch_norm);
   EXPECT_EQ(options.precision, train::Precision::kBf16);
+  EXPECT_EQ(options.gradients_on_wire, train::Precision::kBf16);
   EXPECT_EQ(options.optimizer.kind, train::OptimizerKind::kLars);
   EXPECT_EQ(options.clip_grad_norm, 2.5);
   EXPECT_EQ(options.optimizer.trust_coefficient, 0.02);

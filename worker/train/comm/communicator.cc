@@ -11,6 +11,11 @@
 namespace mead::train {
 namespace {
 
+// Has ended before it is waited for.
+class Done : public Pending {
+  void Wait() override {}
+};
+
 // A gang of one: every sum is its own part.
 class SingleCommunicator : public Communicator {
  public:
@@ -22,12 +27,10 @@ class SingleCommunicator : public Communicator {
   at::Tensor AllGather(const at::Tensor& tensor) override { return tensor.unsqueeze(0).clone(); }
   void Broadcast(at::Tensor&, int) override {}
   void Barrier() override {}
+  bool capturable() const override { return true; }
   std::string device() const override { return device_; }
 
  private:
-  class Done : public Pending {
-    void Wait() override {}
-  };
   std::string device_;
 };
 
@@ -50,6 +53,9 @@ std::vector<T> Sum(Communicator& communicator, std::vector<T> values, at::Scalar
 at::Tensor Communicator::AllocateBuffer(int64_t elements, at::ScalarType type) {
   return at::zeros({elements}, at::dtype(type).device(at::Device(device())));
 }
+
+// Whose sums are there when they have been waited for has nobody to wait for afterwards.
+std::unique_ptr<Pending> Communicator::Watch() { return std::make_unique<Done>(); }
 
 std::vector<int64_t> Communicator::SumOverRanks(std::vector<int64_t> values) {
   return Sum(*this, std::move(values), at::kLong);

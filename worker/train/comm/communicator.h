@@ -61,6 +61,14 @@ class Communicator {
   // Blocks until every collective so far has ended on the device; with an
   // asynchronous backend this is where a lost peer shows.
   virtual void Drain() {}
+  // Whether a CUDA graph may hold its sums. Every rank must then record the same ones
+  // and repeat them equally often, in the same order among its other collectives, and
+  // let go of the graph before the communicator.
+  virtual bool capturable() const { return false; }
+  // What Drain() is for a step, recorded or not, without waiting for it at once: Wait()
+  // blocks until all that the thread's current stream held at the call has ended on the
+  // device. Every rank calls it equally often; never while a graph is being recorded.
+  [[nodiscard]] virtual std::unique_ptr<Pending> Watch();
   // From any thread: fails what is under way, here and soon on the other ranks. Waits
   // for nobody; who already waits is woken, if the transport can.
   virtual void Abort() noexcept {}
@@ -85,7 +93,7 @@ Transport TransportFromName(const std::string& name);
 struct CommunicatorOptions {
   int rank = 0;
   int world_size = 1;
-  // This rank's own address, bound for Gloo's connections.
+  // This rank's own address, bound for Gloo's connections and for the heartbeat of GPUs.
   std::string host = "127.0.0.1";
   // "cpu", or "cuda:N": NCCL.
   std::string device = "cpu";

@@ -21,6 +21,8 @@ class Descriptor {
   }
 
   int get() const { return value_; }
+  // The caller owns it from here on.
+  int release() { return std::exchange(value_, -1); }
   explicit operator bool() const { return value_ >= 0; }
 
  private:

@@ -1,12 +1,15 @@
 #include "worker/train/comm/nccl_communicator.h"
 
+#include "worker/train/comm/heartbeat.h"
 #include "worker/train/comm/rendezvous.h"
+#include "worker/train/comm/watchdog.h"
 #include "worker/train/tensors.h"
 
 #ifdef MEAD_HAVE_CUDA
 
 #include <ATen/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <nccl.h>
@@ -49,6 +52,7 @@ class NcclCommunicator : public Communicator {
         world_size_(options.world_size),
         device_(options.device),
         timeout_(options.timeout),
+        heartbeat_(options, store),
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true, device_.index())) {
     const c10::cuda::CUDAGuard guard(device_);
     ncclUniqueId id;
@@ -107,19 +111,24 @@ class NcclCommunicator : public Communicator {
   void Barrier() override { SumOverRanks(std::vector<int64_t>{1}); }
 
   void Drain() override {
-    const auto deadline = Clock::now() + timeout_;
-    while (!last_.query()) {
-      CheckAsyncError("a collective");
-      if (Clock::now() > deadline) FailAndAbort("a collective", "timed out");
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
-    }
-    CheckAsyncError("a collective");
+    AwaitWatchfully("a collective", [&] { return last_.query(); });
   }
 
+  bool capturable() const override { return true; }
+
+  std::unique_ptr<Pending> Watch() override {
+    heartbeat_.Begin();
+    at::cuda::CUDAEvent event;
+    event.record(c10::cuda::getCurrentCUDAStream(device_.index()));
+    return std::make_unique<Watched>(*this, std::move(event));
+  }
+
+  // NCCL ends the kernels under way at once, and then waits until nobody holds a graph
+  // with its collectives: the caller may have to unwind for that.
   void Abort() noexcept override {
     const std::lock_guard lock(mutex_);
     if (std::exchange(aborted_, true) || communicator_ == nullptr) return;
-    ncclCommAbort(communicator_);
+    aborting_ = std::jthread([communicator = communicator_] { ncclCommAbort(communicator); });
   }
 
  private:
@@ -128,7 +137,7 @@ class NcclCommunicator : public Communicator {
     NcclPending(NcclCommunicator& owner, at::cuda::CUDAEvent done)
         : owner_(owner), done_(std::move(done)) {}
     void Wait() override {
-      owner_.CheckAsyncError("an all-reduce");
+      owner_.Check(owner_.State("an all-reduce"), "an all-reduce");
       done_.block(c10::cuda::getCurrentCUDAStream(owner_.device_.index()));
     }
 
@@ -137,23 +146,42 @@ class NcclCommunicator : public Communicator {
     at::cuda::CUDAEvent done_;
   };
 
+  class Watched : public Pending {
+   public:
+    Watched(NcclCommunicator& owner, at::cuda::CUDAEvent passed)
+        : owner_(owner), passed_(std::move(passed)) {}
+    void Wait() override {
+      owner_.AwaitWatchfully("a step", [&] { return passed_.query(); });
+    }
+
+   private:
+    NcclCommunicator& owner_;
+    at::cuda::CUDAEvent passed_;
+  };
+
   // Runs a collective on the side stream after what the compute stream has
   // queued so far. Returns the event of its end.
   template <typename F>
   at::cuda::CUDAEvent Enqueue(const at::Tensor& tensor, const char* what, F&& collective) {
     const c10::cuda::CUDAGuard guard(device_);
+    heartbeat_.Begin();
     at::cuda::CUDAEvent ready;
     ready.record(c10::cuda::getCurrentCUDAStream(device_.index()));
     ready.block(stream_);
     // The allocator must not give the memory away while the side stream uses it.
     c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), stream_);
+    ncclResult_t result = ncclSuccess;
     {
       const std::lock_guard lock(mutex_);
       if (aborted_) Fail(what, "the communicator was aborted");
-      Check(collective(), what);
+      result = collective();
     }
+    Check(result, what);
     WaitForHost(what);
-    last_.record(stream_);
+    // An event of a recording cannot be asked.
+    if (c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None) {
+      last_.record(stream_);
+    }
     at::cuda::CUDAEvent done;
     done.record(stream_);
     return done;
@@ -162,28 +190,44 @@ class NcclCommunicator : public Communicator {
   // A non-blocking communicator answers ncclInProgress until the host side of a
   // call is done.
   void WaitForHost(const char* what) {
-    const auto deadline = Clock::now() + timeout_;
-    while (CheckAsyncError(what) == ncclInProgress) {
-      if (Clock::now() > deadline) FailAndAbort(what, "timed out");
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    AwaitWatchfully(what, [&] { return State(what) != ncclInProgress; });
+  }
+
+  // Returns once passed() is true. Errors: kPeerLost, naming who is to blame.
+  // error: of the transport, that is known already.
+  template <typename F>
+  void AwaitWatchfully(const char* what, F&& passed, const std::string& error = "") {
+    Watchdog watchdog(timeout_, Clock::now());
+    for (;;) {
+      Watchdog::Sight sight{.passed = passed(), .error = error, .progress = heartbeat_.progress()};
+      const ncclResult_t state = State(what);
+      if (state != ncclSuccess && state != ncclInProgress) sight.error = ncclGetErrorString(state);
+      const Watchdog::Verdict verdict = heartbeat_.Ask(
+          [&](const Roster& roster) { return watchdog.Look(sight, roster, Clock::now()); });
+      if (verdict.kind == Watchdog::Verdict::Kind::kDone) return;
+      if (verdict.kind == Watchdog::Verdict::Kind::kLost) {
+        heartbeat_.Accuse(verdict.rank);
+        Abort();
+        Fail(what, verdict.why);
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
   }
 
-  ncclResult_t CheckAsyncError(const char* what) {
+  // Errors: kPeerLost, if the communicator was aborted.
+  ncclResult_t State(const char* what) {
     ncclResult_t state = ncclSuccess;
-    {
-      const std::lock_guard lock(mutex_);
-      if (aborted_) Fail(what, "the communicator was aborted");
-      Check(ncclCommGetAsyncError(communicator_, &state), what);
-    }
-    if (state != ncclSuccess && state != ncclInProgress) {
-      FailAndAbort(what, ncclGetErrorString(state));
-    }
-    return state;
+    const std::lock_guard lock(mutex_);
+    if (aborted_) Fail(what, "the communicator was aborted");
+    const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &state);
+    return asked == ncclSuccess ? state : asked;
   }
 
+  // An error is thrown once it is known who is to blame, or soon.
   void Check(ncclResult_t result, const char* what) {
-    if (result != ncclSuccess && result != ncclInProgress) Fail(what, ncclGetErrorString(result));
+    if (result == ncclSuccess || result == ncclInProgress) return;
+    AwaitWatchfully(
+        what, [] { return false; }, ncclGetErrorString(result));
   }
 
   [[noreturn]] void Fail(const char* what, const std::string& why) {
@@ -192,20 +236,17 @@ class NcclCommunicator : public Communicator {
                                                " failed: " + why);
   }
 
-  [[noreturn]] void FailAndAbort(const char* what, const std::string& why) {
-    Abort();
-    Fail(what, why);
-  }
-
   const int rank_;
   const int world_size_;
   const at::Device device_;
   const std::chrono::milliseconds timeout_;
+  Heartbeat heartbeat_;
   const c10::cuda::CUDAStream stream_;
   at::cuda::CUDAEvent last_;           // the end of the newest collective
   std::mutex mutex_;                   // Abort() may come from another thread
   bool aborted_ = false;               // guarded by mutex_
   ncclComm_t communicator_ = nullptr;  // guarded by mutex_ once made
+  std::jthread aborting_;              // set once, under mutex_
 };
 
 }  // namespace

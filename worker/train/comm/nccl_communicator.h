@@ -1,8 +1,10 @@
 // Collectives among GPUs with NCCL, called directly.
 //
 // Collectives run on a stream of their own, ordered against the compute stream by
-// events, so the host never waits for them; errors are polled from the host, and a
-// lost peer aborts the communicator instead of hanging the GPU.
+// events, so the host never waits for them. A stream that a CUDA graph is recorded on
+// takes that stream into the recording, and back at the collective's Wait(); nothing of
+// the host's is then left in the step. Where the host waits for the device, it looks for
+// lost peers (watchdog.h), and a loss aborts the communicator instead of hanging the GPU.
 #pragma once
 
 #include <memory>

@@ -10,11 +10,24 @@
 #include "worker/train/comm/gradient.h"
 
 namespace mead::train {
+namespace {
+
+Reducer::Options WithUsedWire(Reducer::Options options, const Communicator& communicator) {
+  if (communicator.world_size() == 1) options.wire = at::kFloat;
+  if (options.wire != at::kFloat && (options.wire != at::kBFloat16 || options.fixed_order)) {
+    throw TrainError(ErrorKind::kInternal,
+                     std::string("gradients cannot travel as ") + at::toString(options.wire) +
+                         (options.fixed_order ? " and be summed in a fixed order" : ""));
+  }
+  return options;
+}
+
+}  // namespace
 
 Reducer::Reducer(std::vector<Parameter> parameters, const Options& options,
                  Communicator& communicator)
     : communicator_(communicator),
-      options_(options),
+      options_(WithUsedWire(options, communicator)),
       parameters_(std::move(parameters)),
       places_(parameters_.size()) {
   std::vector<int64_t> sizes;
@@ -25,7 +38,14 @@ Reducer::Reducer(std::vector<Parameter> parameters, const Options& options,
     const int64_t size = plan_[b].size;
     const bool last = b + 1 == plan_.size();
     Live live;
-    live.flat = communicator.AllocateBuffer(size + (last ? options.figures : 0), at::kFloat);
+    if (rounds()) {
+      live.flat =
+          at::zeros({size}, at::dtype(at::kFloat).device(at::Device(communicator.device())));
+      live.wire = communicator.AllocateBuffer(size, options_.wire);
+    } else {
+      live.flat = communicator.AllocateBuffer(size + (last ? options_.figures : 0), at::kFloat);
+      live.wire = live.flat;
+    }
     for (size_t s = 0; s < plan_[b].slots.size(); ++s) {
       const BucketSlot& slot = plan_[b].slots[s];
       const at::Tensor& leaf = parameters_[slot.parameter].leaf;
@@ -36,8 +56,9 @@ Reducer::Reducer(std::vector<Parameter> parameters, const Options& options,
     gradients_.push_back(live.flat.narrow(0, 0, size));
     live_.push_back(std::move(live));
   }
-  figures_ = live_.back().flat.narrow(0, plan_.back().size, options.figures);
-  not_finite_ = figures_.select(0, options.not_finite_figure);
+  figures_ = rounds() ? communicator.AllocateBuffer(options_.figures, at::kFloat)
+                      : live_.back().flat.narrow(0, plan_.back().size, options_.figures);
+  not_finite_ = figures_.select(0, options_.not_finite_figure);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     using torch::autograd::Variable;
     using List = std::vector<Variable>;
@@ -62,6 +83,7 @@ void Reducer::Start(int passes) {
   pass_ = 0;
   next_to_launch_ = 0;
   tree_.clear();
+  figures_pending_.reset();
   for (Live& bucket : live_) bucket.pending.reset();
   for (Place& place : places_) place.filled = false;
   // A gradient that is there would be added to, in the bucket.
@@ -125,7 +147,11 @@ void Reducer::LaunchFullBuckets() {
   // Strictly in order: collectives must match across ranks.
   while (next_to_launch_ < live_.size() && live_[next_to_launch_].missing == 0) {
     Live& bucket = live_[next_to_launch_++];
-    bucket.pending = communicator_.AllReduceSum(bucket.flat);
+    if (rounds()) bucket.wire.copy_(bucket.flat);
+    bucket.pending = communicator_.AllReduceSum(bucket.wire);
+  }
+  if (rounds() && next_to_launch_ == live_.size() && figures_pending_ == nullptr) {
+    figures_pending_ = communicator_.AllReduceSum(figures_);
   }
 }
 
@@ -168,7 +194,11 @@ const at::Tensor& Reducer::Finish() {
     FillMissing();
     for (Live& bucket : live_) bucket.missing = 0;
     LaunchFullBuckets();
-    for (Live& bucket : live_) std::exchange(bucket.pending, nullptr)->Wait();
+    for (Live& bucket : live_) {
+      std::exchange(bucket.pending, nullptr)->Wait();
+      if (rounds()) bucket.flat.copy_(bucket.wire);
+    }
+    if (rounds()) std::exchange(figures_pending_, nullptr)->Wait();
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i].owner.mutable_grad() = live_[places_[i].bucket].views[places_[i].slot];

@@ -12,6 +12,10 @@
 // dealt out, as long as each rank has the same number of them, a power of two.
 // Nothing then travels before the last pass has ended.
 //
+// Buckets may travel as bfloat16: a rank's passes are still added in float32, rounded
+// once for the way, and what comes back is held in float32 again. The figures, counts
+// among them, then travel apart and last, so that they are never rounded.
+//
 // Source: PyTorch DDP (Li et al., VLDB 2020).
 // Thread: hooks run on autograd's thread while the train thread waits in backward.
 #pragma once
@@ -43,6 +47,9 @@ class Reducer {
     // Which of them becomes 1 when a gradient of this rank is not finite.
     int64_t not_finite_figure = 0;
     bool fixed_order = false;
+    // Of the buckets: float32, or without a fixed order bfloat16. A gang of one sends
+    // nothing, so it rounds nothing.
+    at::ScalarType wire = at::kFloat;
   };
   // parameters: those that learn, in the model's order, all on one device.
   Reducer(std::vector<Parameter> parameters, const Options& options, Communicator& communicator);
@@ -67,7 +74,8 @@ class Reducer {
 
  private:
   struct Live {
-    at::Tensor flat;                // [size (+ figures)], float32
+    at::Tensor flat;                // [size (+ figures, if they travel in it)], float32
+    at::Tensor wire;                // [size], bfloat16: what travels; or flat itself
     std::vector<at::Tensor> views;  // by slot, with the parameter's strides
     size_t missing = 0;             // gradients of this pass that are not here yet
     std::unique_ptr<Pending> pending;
@@ -83,6 +91,7 @@ class Reducer {
   };
   using Flats = std::vector<at::Tensor>;  // one per bucket
 
+  bool rounds() const { return options_.wire != at::kFloat; }
   void OnGradient(size_t parameter);
   void FillMissing();
   void LaunchFullBuckets();
@@ -90,13 +99,14 @@ class Reducer {
   void SumTreeOverRanks();
 
   Communicator& communicator_;
-  const Options options_;
+  const Options options_;  // wire: what is used
   std::vector<Parameter> parameters_;
   std::vector<Bucket> plan_;
   std::vector<Live> live_;     // by bucket
   std::vector<Place> places_;  // by parameter
-  at::Tensor figures_;         // [figures], view of the last bucket's end
-  at::Tensor not_finite_;      // [], view of that figure
+  at::Tensor figures_;         // [figures], float32: view of the last bucket's end, or apart
+  at::Tensor not_finite_;      // [], view of one of them
+  std::unique_ptr<Pending> figures_pending_;  // of those apart
   std::vector<at::Tensor> gradients_;
   int passes_ = 0;
   int pass_ = 0;  // the one under way, from 0

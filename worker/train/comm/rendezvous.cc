@@ -1,68 +1,15 @@
 #include "worker/train/comm/rendezvous.h"
 
 #include <c10/util/Logging.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <utility>
 
 #include "worker/train/comm/rendezvous_impl.h"
+#include "worker/train/comm/tcp.h"
 #include "worker/train/tensors.h"
 
 namespace mead::train {
 namespace {
-
-constexpr int kBacklog = 256;
-
-struct Listener {
-  int descriptor = -1;
-  uint16_t port = 0;
-};
-
-// A listening socket on a free port of one address; TCPStore's own would listen
-// on every address of the machine.
-Listener ListenOn(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(host.c_str(), "0", &hints, &found); error != 0) {
-    throw TrainError(ErrorKind::kUserError, "the worker's address '" + host +
-                                                "' cannot be resolved: " + gai_strerror(error) +
-                                                "; start the worker with --address");
-  }
-  Listener listener;
-  std::string problem;
-  for (const addrinfo* info = found; info != nullptr && listener.descriptor < 0;
-       info = info->ai_next) {
-    const int descriptor = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC, 0);
-    sockaddr_storage bound{};
-    socklen_t length = sizeof(bound);
-    if (descriptor >= 0 && bind(descriptor, info->ai_addr, info->ai_addrlen) == 0 &&
-        listen(descriptor, kBacklog) == 0 &&
-        getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound), &length) == 0) {
-      const uint16_t port = bound.ss_family == AF_INET6
-                                ? reinterpret_cast<const sockaddr_in6*>(&bound)->sin6_port
-                                : reinterpret_cast<const sockaddr_in*>(&bound)->sin_port;
-      listener = {.descriptor = descriptor, .port = ntohs(port)};
-    } else {
-      problem = std::strerror(errno);
-      if (descriptor >= 0) close(descriptor);
-    }
-  }
-  freeaddrinfo(found);
-  if (listener.descriptor < 0) {
-    throw TrainError(ErrorKind::kUserError, "cannot listen on '" + host + "': " + problem +
-                                                "; it must be an address of this machine");
-  }
-  return listener;
-}
 
 // c10d logs every failed connection with its C++ stack; ours say it in a line.
 void KeepC10dQuiet() {
@@ -93,45 +40,31 @@ RendezvousStore::~RendezvousStore() = default;
 std::shared_ptr<RendezvousStore> RendezvousStore::Serve(const std::string& host,
                                                         std::chrono::milliseconds timeout) {
   KeepC10dQuiet();
-  const Listener listener = ListenOn(host);
+  TcpListener listener = ListenOn(host);
   c10d::TCPStoreOptions options;
   options.port = listener.port;
   options.isServer = true;
   options.waitWorkers = false;
   options.timeout = timeout;
-  options.masterListenFd = listener.descriptor;  // owned by the store from here on
-  const bool v6 = host.find(':') != std::string::npos;
-  const std::string address = (v6 ? "[" + host + "]" : host) + ":" + std::to_string(listener.port);
-  return AskingPeer(address, "starting", [&] {
+  // The store's own would listen on every address of the machine.
+  options.masterListenFd = listener.socket.release();
+  return AskingPeer(listener.address, "starting", [&] {
     auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
     return std::shared_ptr<RendezvousStore>(
-        new RendezvousStore(address, std::make_unique<Impl>(Impl{std::move(store)})));
+        new RendezvousStore(listener.address, std::make_unique<Impl>(Impl{std::move(store)})));
   });
 }
 
 std::shared_ptr<RendezvousStore> RendezvousStore::Connect(const std::string& address,
                                                           std::chrono::milliseconds timeout) {
-  const size_t colon = address.rfind(':');
-  uint16_t port = 0;
-  bool valid = colon != std::string::npos && colon > 0;
-  if (valid) {
-    const char* end = address.data() + address.size();
-    const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
-    valid = parsed.ec == std::errc() && parsed.ptr == end && port != 0;
-  }
-  if (!valid) {
-    throw TrainError(ErrorKind::kUserError,
-                     "rendezvous address '" + address + "' is not HOST:PORT");
-  }
-  std::string host = address.substr(0, colon);
-  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  const HostAndPort to = ParseAddress(address);
   KeepC10dQuiet();
   c10d::TCPStoreOptions options;
-  options.port = port;
+  options.port = to.port;
   options.waitWorkers = false;
   options.timeout = timeout;
   return AskingPeer(address, "connecting to", [&] {
-    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
+    auto store = c10::make_intrusive<c10d::TCPStore>(to.host, options);
     return std::shared_ptr<RendezvousStore>(
         new RendezvousStore(address, std::make_unique<Impl>(Impl{std::move(store)})));
   });

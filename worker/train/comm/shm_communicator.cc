@@ -64,7 +64,7 @@ class ShmCommunicator : public Communicator {
         segment_(memory_->segment()),
         links_(std::move(meeting.links)),
         summing_([this] { TakePart(); }),
-        watching_([this] { Watch(); }) {}
+        watching_([this] { WatchLinks(); }) {}
 
   ~ShmCommunicator() override {
     // Ends both threads. What has ended stays so for the others, too.
@@ -260,7 +260,7 @@ class ShmCommunicator : public Communicator {
 
   // Nobody ever writes to a link, so the first event is an end: of a peer, or of
   // this communicator. Rank 0 sees all others and tells them through the segment.
-  void Watch() {
+  void WatchLinks() {
     std::vector<pollfd> sockets;
     for (const ShmMeeting::Link& link : links_) {
       sockets.push_back({.fd = link.socket.get(), .events = POLLIN, .revents = 0});

@@ -19,12 +19,18 @@ StepGraph::StepGraph(bool enabled) : enabled_(enabled) {}
 
 StepGraph::~StepGraph() = default;
 
-bool StepGraph::recorded() const { return recording_ != nullptr; }
-
 void StepGraph::Reset() {
   recording_.reset();
   key_ = -1;
 }
+
+#ifdef MEAD_HAVE_CUDA
+at::Tensor StepGraph::Replay() {
+  recording_->graph.replay();
+  ++replays_;
+  return recording_->result;
+}
+#endif
 
 at::Tensor StepGraph::Run(int64_t key, const std::function<at::Tensor()>& step) {
 #ifdef MEAD_HAVE_CUDA
@@ -32,8 +38,7 @@ at::Tensor StepGraph::Run(int64_t key, const std::function<at::Tensor()>& step) 
   if (!enabled_) return step();
   if (recording_ != nullptr) {
     if (key != key_) return step();
-    recording_->graph.replay();
-    return recording_->result;
+    return Replay();
   }
   if (key != key_) {
     key_ = key;
@@ -56,8 +61,7 @@ at::Tensor StepGraph::Run(int64_t key, const std::function<at::Tensor()>& step) 
   }
   recording->graph.capture_end();
   recording_ = std::move(recording);
-  recording_->graph.replay();  // recording computes nothing
-  return recording_->result;
+  return Replay();  // recording computes nothing
 #else
   static_cast<void>(key);
   return step();

@@ -31,14 +31,18 @@ class StepGraph {
   // Forgets the recording: what it used has moved.
   void Reset();
 
-  bool recorded() const;
+  // How often a recording was repeated.
+  int64_t replays() const { return replays_; }
 
  private:
   struct Recording;
 
+  at::Tensor Replay();
+
   bool enabled_;
   int64_t key_ = -1;
   int runs_ = 0;  // of key_, without the recording
+  int64_t replays_ = 0;
   std::unique_ptr<Recording> recording_;
 };
 
