@@ -92,15 +92,13 @@ inline at::Tensor UnfusedSum(Op op, const Inputs& in, NormStatistics statistics)
   return op == Op::kNormAddRelu ? z + in.residual : z;
 }
 
-// The same graph of LibTorch's own operators. stored: the type that the fused
-// operator keeps ReLU's result in (ties in the pooling depend on it).
-inline at::Tensor Unfused(Op op, const Inputs& in, NormStatistics statistics,
-                          at::ScalarType stored = at::kDouble) {
+// The same graph of LibTorch's own operators.
+inline at::Tensor Unfused(Op op, const Inputs& in, NormStatistics statistics) {
   const at::Tensor z = UnfusedSum(op, in, statistics);
   if (op == Op::kNorm) return z;
   const at::Tensor y = at::relu(z);
   if (op != Op::kNormReluPool) return y;
-  return at::max_pool2d(stored == at::kDouble ? y : Rounded(y, stored), {3, 3}, {2, 2}, {1, 1});
+  return at::max_pool2d(y, {3, 3}, {2, 2}, {1, 1});
 }
 
 // A layer in double precision whose values are `type`'s, and none of whose

@@ -115,7 +115,7 @@ void CheckAgainstUnfused(Op op, at::IntArrayRef shape, NormStatistics statistics
   NeedGradients(in);
   NeedGradients(reference);
 
-  const at::Tensor expected = Unfused(op, reference, statistics, type);
+  const at::Tensor expected = Unfused(op, reference, statistics);
   const Fork y = Fused(op, in, statistics);
   EXPECT_EQ(y.into.scalar_type(), type);
   EXPECT_TRUE(y.into.is_contiguous(at::MemoryFormat::ChannelsLast));

@@ -32,9 +32,10 @@ inline constexpr int64_t kWinogradPoints = 16;
 struct WinogradPictures {
   int64_t n, h, w;
 
-  int64_t tile_rows() const { return (h + 1) / 2; }
-  int64_t tile_columns() const { return (w + 1) / 2; }
-  int64_t tiles() const { return n * tile_rows() * tile_columns(); }
+  // In line always, for the reason above.
+  [[gnu::always_inline]] int64_t tile_rows() const { return (h + 1) / 2; }
+  [[gnu::always_inline]] int64_t tile_columns() const { return (w + 1) / 2; }
+  [[gnu::always_inline]] int64_t tiles() const { return n * tile_rows() * tile_columns(); }
 };
 
 // bfloat16 as its bits.

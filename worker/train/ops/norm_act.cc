@@ -248,9 +248,6 @@ Fork NormAddRelu(const at::Tensor& x, const BatchNorm& norm, NormStatistics stat
 
 at::Tensor NormReluPool(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics) {
   Check(x, norm);
-  if (x.is_cpu()) {
-    return at::max_pool2d(NormAct(x, norm, statistics, Activation::kRelu), {3, 3}, {2, 2}, {1, 1});
-  }
   return NormReluPoolFunction::apply(x, norm.gamma, norm.beta, norm, statistics);
 }
 

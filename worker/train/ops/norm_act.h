@@ -52,7 +52,7 @@ Fork NormAddRelu(const at::Tensor& x, const BatchNorm& norm, NormStatistics stat
                  const at::Tensor& residual);
 
 // max_pool(relu(norm(x))), 3x3, stride 2, padding 1: the stem. What lies between is
-// never written on a GPU.
+// never written.
 at::Tensor NormReluPool(const at::Tensor& x, const BatchNorm& norm, NormStatistics statistics);
 
 }  // namespace mead::train

@@ -1,34 +1,13 @@
 #include "worker/train/ops/norm_cpu.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#ifndef _OPENMP
-#error "at::parallel_for would run on one thread: compile with -fopenmp"
-#endif
+#include "worker/train/ops/norm_cpu_sums.h"
 
 namespace mead::train {
 namespace {
-
-// The kernels of a type, and its pointers as they take them.
-template <typename T>
-struct Kernels {
-  using A = NormAccumulate<T>;
-  using Stored = std::conditional_t<std::is_same_v<T, c10::BFloat16>, Bf16Storage, T>;
-  static_assert(sizeof(Stored) == sizeof(T));
-
-  static const NormCpuKernels<Stored, A>& Get() {
-    const NormCpuTable& table = TableOf(kNormCpuTables, ActiveCpuIsa());
-    if constexpr (std::is_same_v<T, float>) return table.fp32;
-    if constexpr (std::is_same_v<T, double>) return table.fp64;
-    if constexpr (std::is_same_v<T, c10::BFloat16>) return table.bf16;
-  }
-  static const Stored* Cast(const T* p) { return reinterpret_cast<const Stored*>(p); }
-  static Stored* Cast(T* p) { return reinterpret_cast<Stored*>(p); }
-};
 
 template <typename T>
 T* Offset(T* pointer, int64_t elements) {
@@ -42,41 +21,20 @@ int64_t ChunkRows(int64_t rows) { return rows >= 16384 ? 256 : 64; }
 // Rows per task of the passes without sums.
 int64_t GrainRows(int64_t channels) { return std::max<int64_t>(32768 / channels, 1); }
 
-// Two sums per channel over all rows, in double: each chunk's are made by
-// sum_chunk(begin, rows, first, second) with first and second zeroed, [channels].
+// SumOverChunks of rows: sum_chunk(first row, rows, first, second).
 template <typename A, typename F>
-void SumOverChunks(NormShape shape, double* first, double* second, F&& sum_chunk) {
+void SumOverRows(NormShape shape, double* first, double* second, F&& sum_chunk) {
   const int64_t chunk_rows = ChunkRows(shape.rows);
   const int64_t chunks = (shape.rows + chunk_rows - 1) / chunk_rows;
-  const int64_t width = 2 * shape.channels;
-  std::vector<A> partial(static_cast<size_t>(chunks * width));
-  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
-      const int64_t row = chunk * chunk_rows;
-      A* sums = partial.data() + chunk * width;
-      sum_chunk(row, std::min(chunk_rows, shape.rows - row), sums, sums + shape.channels);
-    }
-  });
-  std::fill_n(first, shape.channels, 0.0);
-  std::fill_n(second, shape.channels, 0.0);
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const A* sums = partial.data() + chunk * width;
-    for (int64_t c = 0; c < shape.channels; ++c) {
-      first[c] += static_cast<double>(sums[c]);
-      second[c] += static_cast<double>(sums[shape.channels + c]);
-    }
-  }
+  SumOverChunks<A>(
+      chunks, shape.channels, first, second, [&](int64_t chunk, A* chunk_first, A* chunk_second) {
+        const int64_t row = chunk * chunk_rows;
+        sum_chunk(row, std::min(chunk_rows, shape.rows - row), chunk_first, chunk_second);
+      });
 }
 
-// gamma / deviation.
-template <typename A>
-std::vector<A> Scale(int64_t channels, NormCoefficients<A> k) {
-  std::vector<A> scale(static_cast<size_t>(channels));
-  for (int64_t c = 0; c < channels; ++c) {
-    scale[static_cast<size_t>(c)] = k.gamma[c] * k.inverse_deviation[c];
-  }
-  return scale;
-}
+template <typename T>
+using Kernels = CpuKernelsOf<T, kNormCpuTables>;
 
 }  // namespace
 
@@ -91,11 +49,11 @@ void NormStatisticsOnCpu(const T* x, NormShape shape, NormAccumulate<T> epsilon,
   std::vector<A> shift(channels);
   for (size_t c = 0; c < channels; ++c) shift[c] = static_cast<A>(x[c]);
   std::vector<double> sum(channels), square_sum(channels);
-  SumOverChunks<A>(shape, sum.data(), square_sum.data(),
-                   [&](int64_t row, int64_t rows, A* first, A* second) {
-                     Kernels<T>::Get().moments(Kernels<T>::Cast(x + row * shape.channels), rows,
-                                               shape.channels, shift.data(), first, second);
-                   });
+  SumOverRows<A>(shape, sum.data(), square_sum.data(),
+                 [&](int64_t row, int64_t rows, A* first, A* second) {
+                   Kernels<T>::Get().moments(Kernels<T>::Cast(x + row * shape.channels), rows,
+                                             shape.channels, shift.data(), first, second);
+                 });
   const auto n = static_cast<double>(shape.rows);
   for (size_t c = 0; c < channels; ++c) {
     const double offset = sum[c] / n;
@@ -117,7 +75,7 @@ template <typename T>
 void NormApplyOnCpu(const T* x, const T* residual, NormShape shape,
                     NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y,
                     uint8_t* mask) {
-  const auto scale = Scale(shape.channels, coefficients);
+  const auto scale = NormScale(shape.channels, coefficients);
   at::parallel_for(0, shape.rows, GrainRows(shape.channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * shape.channels;
     Kernels<T>::Get().apply(Kernels<T>::Cast(x + at), Kernels<T>::Cast(Offset(residual, at)),
@@ -133,9 +91,9 @@ void NormBackwardSumsOnCpu(const T* dy, const T* dy2, const T* x, const uint8_t*
                            bool relu, NormAccumulate<T>* dgamma, NormAccumulate<T>* dbeta, T* dz) {
   using A = NormAccumulate<T>;
   const auto channels = static_cast<size_t>(shape.channels);
-  const auto scale = Scale(shape.channels, coefficients);
+  const auto scale = NormScale(shape.channels, coefficients);
   std::vector<double> sum(channels), product_sum(channels);
-  SumOverChunks<A>(
+  SumOverRows<A>(
       shape, sum.data(), product_sum.data(), [&](int64_t row, int64_t rows, A* first, A* second) {
         const int64_t at = row * shape.channels;
         Kernels<T>::Get().backward_sums(
@@ -143,11 +101,7 @@ void NormBackwardSumsOnCpu(const T* dy, const T* dy2, const T* x, const uint8_t*
             Offset(mask, at / 8), rows, shape.channels, coefficients.mean, scale.data(),
             coefficients.beta, relu, first, second, Kernels<T>::Cast(Offset(dz, at)));
       });
-  for (size_t c = 0; c < channels; ++c) {
-    dbeta[c] = static_cast<A>(sum[c]);
-    dgamma[c] =
-        static_cast<A>(product_sum[c] * static_cast<double>(coefficients.inverse_deviation[c]));
-  }
+  FinishNormSums(sum, product_sum, coefficients.inverse_deviation, dgamma, dbeta);
 }
 
 template <typename T>
@@ -155,24 +109,16 @@ void NormBackwardApplyOnCpu(const T* dy, const T* x, const uint8_t* mask, NormSh
                             NormCoefficients<NormAccumulate<T>> coefficients, bool relu,
                             const NormAccumulate<T>* dgamma, const NormAccumulate<T>* dbeta, T* dx,
                             T* dresidual) {
-  using A = NormAccumulate<T>;
-  const auto channels = static_cast<size_t>(shape.channels);
-  const auto scale = Scale(shape.channels, coefficients);
-  // dx = dz * scale + (x - mean) * slope + offset
-  std::vector<A> slope(channels), offset(channels);
-  if (dgamma != nullptr) {
-    const A share = A{1} / static_cast<A>(shape.rows);
-    for (size_t c = 0; c < channels; ++c) {
-      slope[c] = -scale[c] * coefficients.inverse_deviation[c] * dgamma[c] * share;
-      offset[c] = -scale[c] * dbeta[c] * share;
-    }
-  }
+  const auto scale = NormScale(shape.channels, coefficients);
+  const NormSlopes<NormAccumulate<T>> slopes(shape, scale, coefficients.inverse_deviation, dgamma,
+                                             dbeta);
   at::parallel_for(0, shape.rows, GrainRows(shape.channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * shape.channels;
     Kernels<T>::Get().backward_apply(
         Kernels<T>::Cast(dy + at), Kernels<T>::Cast(x + at), Offset(mask, at / 8), end - begin,
-        shape.channels, coefficients.mean, scale.data(), coefficients.beta, relu, slope.data(),
-        offset.data(), Kernels<T>::Cast(dx + at), Kernels<T>::Cast(Offset(dresidual, at)));
+        shape.channels, coefficients.mean, scale.data(), coefficients.beta, relu,
+        slopes.slope.data(), slopes.offset.data(), Kernels<T>::Cast(dx + at),
+        Kernels<T>::Cast(Offset(dresidual, at)));
   });
 }
 

@@ -1,6 +1,7 @@
 #include "worker/train/ops/norm_passes.h"
 
 #include "worker/train/ops/norm_cpu.h"
+#include "worker/train/ops/pool_norm_cpu.h"
 
 #ifdef MEAD_HAVE_CUDA
 #include <c10/cuda/CUDAStream.h>
@@ -32,6 +33,10 @@ NormCoefficients<A> Coefficients(const NormChannels& channels) {
           .beta = In<A>(channels.beta)};
 }
 
+PoolNormShape PoolShape(const at::Tensor& x) {
+  return {.images = x.size(0), .height = x.size(2), .width = x.size(3), .channels = x.size(1)};
+}
+
 #ifdef MEAD_HAVE_CUDA
 void Check(int error) {
   if (error == 0) return;
@@ -39,9 +44,6 @@ void Check(int error) {
                                              cudaGetErrorString(static_cast<cudaError_t>(error)));
 }
 
-PoolNormShape PoolShape(const at::Tensor& x) {
-  return {.images = x.size(0), .height = x.size(2), .width = x.size(3), .channels = x.size(1)};
-}
 #else
 [[noreturn]] void NoGpu() {
   throw TrainError(ErrorKind::kInternal, "a GPU's batch-norm in a build without CUDA");
@@ -149,22 +151,34 @@ void NormPasses<T>::BackwardApply(const at::Tensor& dy, const at::Tensor& x, con
 #endif
 }
 
-#ifdef MEAD_HAVE_CUDA
-
 template <typename T>
 void NormPasses<T>::PoolApply(const at::Tensor& x, const NormChannels& channels, at::Tensor& y,
                               at::Tensor& winner) {
-  Check(PoolNormApplyOnGpu(In<T>(x), PoolShape(x), Coefficients<A>(channels), Out<T>(y),
-                           Out<uint8_t>(winner), stream_));
+  const auto coefficients = Coefficients<A>(channels);
+  if (on_cpu_) {
+    PoolNormApplyOnCpu(In<T>(x), PoolShape(x), coefficients, Out<T>(y), Out<uint8_t>(winner));
+    return;
+  }
+#ifdef MEAD_HAVE_CUDA
+  Check(PoolNormApplyOnGpu(In<T>(x), PoolShape(x), coefficients, Out<T>(y), Out<uint8_t>(winner),
+                           stream_));
+#endif
 }
 
 template <typename T>
 void NormPasses<T>::PoolBackwardSums(const at::Tensor& dy, const at::Tensor& winner,
                                      const at::Tensor& x, const NormChannels& channels,
                                      at::Tensor& dgamma, at::Tensor& dbeta) {
+  const auto coefficients = Coefficients<A>(channels);
+  if (on_cpu_) {
+    PoolNormBackwardSumsOnCpu(In<T>(dy), In<uint8_t>(winner), In<T>(x), PoolShape(x), coefficients,
+                              Out<A>(dgamma), Out<A>(dbeta));
+    return;
+  }
+#ifdef MEAD_HAVE_CUDA
   Check(PoolNormBackwardSumsOnGpu(In<T>(dy), In<uint8_t>(winner), In<T>(x), PoolShape(x),
-                                  Coefficients<A>(channels), Out<A>(dgamma), Out<A>(dbeta),
-                                  Scratch(), stream_));
+                                  coefficients, Out<A>(dgamma), Out<A>(dbeta), Scratch(), stream_));
+#endif
 }
 
 template <typename T>
@@ -172,32 +186,17 @@ void NormPasses<T>::PoolBackwardApply(const at::Tensor& dy, const at::Tensor& wi
                                       const at::Tensor& x, const NormChannels& channels,
                                       const at::Tensor& dgamma, const at::Tensor& dbeta,
                                       at::Tensor& dx) {
+  const auto coefficients = Coefficients<A>(channels);
+  if (on_cpu_) {
+    PoolNormBackwardApplyOnCpu(In<T>(dy), In<uint8_t>(winner), In<T>(x), PoolShape(x), coefficients,
+                               In<A>(dgamma), In<A>(dbeta), Out<T>(dx));
+    return;
+  }
+#ifdef MEAD_HAVE_CUDA
   Check(PoolNormBackwardApplyOnGpu(In<T>(dy), In<uint8_t>(winner), In<T>(x), PoolShape(x),
-                                   Coefficients<A>(channels), In<A>(dgamma), In<A>(dbeta),
-                                   Out<T>(dx), stream_));
-}
-
-#else
-
-template <typename T>
-void NormPasses<T>::PoolApply(const at::Tensor&, const NormChannels&, at::Tensor&, at::Tensor&) {
-  NoGpu();
-}
-
-template <typename T>
-void NormPasses<T>::PoolBackwardSums(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                     const NormChannels&, at::Tensor&, at::Tensor&) {
-  NoGpu();
-}
-
-template <typename T>
-void NormPasses<T>::PoolBackwardApply(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                      const NormChannels&, const at::Tensor&, const at::Tensor&,
-                                      at::Tensor&) {
-  NoGpu();
-}
-
+                                   coefficients, In<A>(dgamma), In<A>(dbeta), Out<T>(dx), stream_));
 #endif
+}
 
 template class NormPasses<float>;
 template class NormPasses<double>;

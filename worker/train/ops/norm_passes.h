@@ -41,7 +41,7 @@ class NormPasses {
                      const NormChannels& channels, bool relu, const at::Tensor& dgamma,
                      const at::Tensor& dbeta, at::Tensor& dx, at::Tensor& dresidual);
 
-  // The stem's, on a GPU only: pool_norm_gpu.h.
+  // The stem's: pool_norm_cpu.h, pool_norm_gpu.h.
   void PoolApply(const at::Tensor& x, const NormChannels& channels, at::Tensor& y,
                  at::Tensor& winner);
   void PoolBackwardSums(const at::Tensor& dy, const at::Tensor& winner, const at::Tensor& x,

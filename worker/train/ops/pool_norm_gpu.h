@@ -6,26 +6,16 @@
 //   forward    2.75 (x, a quarter of y and of the winner)               6.75
 //   backward   7.5 (x and the quarters twice, dx)                      12.75
 //
-// Shape:  x, dx are [images, height, width, channels], dense; channels is a multiple of 16.
-//         y, dy, winner are [images, (height + 1) / 2, (width + 1) / 2, channels].
-// Winner: which of the window's 3x3 elements y comes from, row by row, 0 to 8; of equals
-//         the first, as in torch. kNoWinner where none is positive: y is 0 and no
-//         gradient passes. It takes the place of the sign, so backward needs no beta.
+// Shape, winner: as in pool_norm_shape.h.
 // Pointers, stream, errors, scratch memory: as in norm_gpu.h.
 #pragma once
 
+#include <cstdint>
+
 #include "worker/train/ops/norm_kernels.h"
+#include "worker/train/ops/pool_norm_shape.h"
 
 namespace mead::train {
-
-struct PoolNormShape {
-  int64_t images = 0;
-  int64_t height = 0;  // of x
-  int64_t width = 0;   // of x
-  int64_t channels = 0;
-};
-
-inline constexpr uint8_t kNoWinner = 9;
 
 // winner: may be null.
 template <typename T>
