@@ -1,5 +1,6 @@
 #include "worker/train/ops/conv.h"
 
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <tuple>
@@ -64,6 +65,7 @@ class ConvolveFunction : public torch::autograd::Function<ConvolveFunction> {
  public:
   static at::Tensor forward(Context* context, const at::Tensor& x, const at::Tensor& weight,
                             int64_t stride, int64_t padding, Way way) {
+    RECORD_USER_SCOPE("mead::convolve");
     context->save_for_backward({x, weight});
     context->saved_data["stride"] = stride;
     context->saved_data["padding"] = padding;

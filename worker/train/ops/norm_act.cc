@@ -1,5 +1,6 @@
 #include "worker/train/ops/norm_act.h"
 
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <tuple>
@@ -84,6 +85,7 @@ class NormActFunction : public torch::autograd::Function<NormActFunction> {
   static at::Tensor forward(Context* context, const at::Tensor& input, const at::Tensor& gamma,
                             const at::Tensor& beta, const BatchNorm& norm,
                             NormStatistics statistics, bool relu) {
+    RECORD_USER_SCOPE("mead::norm_act");
     const at::Tensor x = ChannelsLast(input);
     at::Tensor y = at::empty_like(x);
     WithNormPasses(x, [&](auto passes) {
@@ -124,6 +126,7 @@ class NormAddReluFunction : public torch::autograd::Function<NormAddReluFunction
   static variable_list forward(Context* context, const at::Tensor& input, const at::Tensor& gamma,
                                const at::Tensor& beta, const at::Tensor& added,
                                const BatchNorm& norm, NormStatistics statistics) {
+    RECORD_USER_SCOPE("mead::norm_add_relu");
     const at::Tensor x = ChannelsLast(input);
     const at::Tensor residual = ChannelsLast(added);
     at::Tensor y = at::empty_like(x);
@@ -169,6 +172,7 @@ class NormReluPoolFunction : public torch::autograd::Function<NormReluPoolFuncti
   static at::Tensor forward(Context* context, const at::Tensor& input, const at::Tensor& gamma,
                             const at::Tensor& beta, const BatchNorm& norm,
                             NormStatistics statistics) {
+    RECORD_USER_SCOPE("mead::norm_relu_pool");
     const at::Tensor x = ChannelsLast(input);
     at::Tensor y = at::empty({x.size(0), x.size(1), (x.size(2) + 1) / 2, (x.size(3) + 1) / 2},
                              x.options(), at::MemoryFormat::ChannelsLast);
