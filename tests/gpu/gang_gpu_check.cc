@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "tests/gpu/tally.h"
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
 #include "worker/train/state/safetensors.h"
@@ -167,14 +168,9 @@ int RunRank(char** argv) {
 
 // --- what starts them --------------------------------------------------------------------
 
-int passed = 0;
-int failed = 0;
+Tally tally;
 
-void Expect(const std::string& what, bool good) {
-  (good ? passed : failed) += 1;
-  if (!good) std::printf("FAILED %s\n", what.c_str());
-  std::fflush(stdout);
-}
+void Expect(const std::string& what, bool good) { tally.Add(what, good); }
 
 // A rank's process; killed when this goes.
 class Rank {
@@ -446,8 +442,8 @@ int RunAll() {
     CheckLostRank(number, /*victim=*/1, /*recorded=*/false);
   }
   std::filesystem::remove_all(directory);
-  std::printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 ? 0 : 1;
+  std::printf("%d passed, %d failed\n", tally.passed, tally.failed);
+  return tally.failed == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -457,10 +453,6 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // as the trainer does
   if (argc == 10 && std::string(argv[1]) == "rank") return mead::train::RunRank(argv);
   if (argc != 1) return 2;
-  int gpus = 0;
-  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
-    std::printf("skipped: there is no GPU here\n");
-    return 77;
-  }
+  if (!mead::train::HasGpu()) return mead::train::kSkipped;
   return mead::train::RunAll();
 }

@@ -46,22 +46,12 @@ void CheckSize(at::ScalarType type, int64_t size, int64_t offset, Tally& tally) 
 }  // namespace mead::train
 
 int main() {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::fprintf(stderr, "gradient_gpu_check: SKIPPED, there is no GPU here\n");
-    return 77;
-  }
   mead::train::Tally tally;
-  try {
+  return mead::train::RunOnGpu(tally, [&] {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
       for (const int64_t size : {1, 3, 4, 1000, 1001, 5000000, 5000003}) {
         for (const int64_t offset : {0, 1}) mead::train::CheckSize(type, size, offset, tally);
       }
     }
-  } catch (const std::exception& error) {
-    std::printf("FAILED, and ended early: %s\n", error.what());
-    ++tally.failed;
-  }
-  std::printf("%d passed, %d failed\n", tally.passed, tally.failed);
-  return tally.failed == 0 ? 0 : 1;
+  });
 }

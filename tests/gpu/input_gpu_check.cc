@@ -17,6 +17,7 @@
 
 #include "common/augment/render.h"
 #include "common/base/rng.h"
+#include "tests/gpu/tally.h"
 #include "worker/train/input/input_stage.h"
 #include "worker/train/session.h"
 
@@ -25,13 +26,9 @@ namespace {
 
 const at::Device kGpu(at::kCUDA, 0);
 
-int passed = 0;
-int failed = 0;
+Tally tally;
 
-void Expect(const std::string& what, bool good) {
-  (good ? passed : failed) += 1;
-  if (!good) std::printf("FAILED %s\n", what.c_str());
-}
+void Expect(const std::string& what, bool good) { tally.Add(what, good); }
 
 size_t PictureBytes(int side) { return size_t{3} * static_cast<size_t>(side * side); }
 
@@ -208,20 +205,11 @@ void CheckTraining() {
 }  // namespace mead::train
 
 int main() {
-  int gpus = 0;
-  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
-    std::printf("skipped: there is no GPU here\n");
-    return 77;
-  }
-  try {
+  return mead::train::RunOnGpu(mead::train::tally, [] {
     // Not in TF32: pictures without sense amplify its errors a hundredfold in ten steps.
     at::globalContext().setAllowTF32CuDNN(false);
     mead::train::CheckRendering(mead::train::StoreOf(80));
     mead::train::CheckBound();
     mead::train::CheckTraining();
-  } catch (const std::exception& error) {
-    mead::train::Expect(std::string("no exception: ") + error.what(), false);
-  }
-  std::printf("%d passed, %d failed\n", mead::train::passed, mead::train::failed);
-  return mead::train::failed == 0 ? 0 : 1;
+  });
 }

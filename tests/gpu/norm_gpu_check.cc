@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/gpu/tally.h"
 #include "worker/train/ops/norm_gpu.h"
 #include "worker/train/ops/pool_norm_gpu.h"
 
@@ -29,9 +30,7 @@ using at::Tensor;
 constexpr double kEpsilon = 1e-5;
 constexpr double kMomentum = 0.1;
 
-struct Tally {
-  int passed = 0;
-  int failed = 0;
+struct ErrorTally : Tally {
   double worst = 0;  // error over tolerance, of the group
 
   void Add(const std::string& what, double error, double tolerance) {
@@ -134,7 +133,7 @@ class NormCheck {
   using D = Device<T>;
 
   // offset: mean of x in deviations.
-  NormCheck(Tally& tally, int64_t rows, int64_t channels, double offset, const Tensor& scratch)
+  NormCheck(ErrorTally& tally, int64_t rows, int64_t channels, double offset, const Tensor& scratch)
       : tally_(tally),
         shape_{rows, channels},
         offset_(offset),
@@ -311,7 +310,7 @@ class NormCheck {
     tally_.AddExact(name + " dx in place of dy", at::equal(in_place, dx));
   }
 
-  Tally& tally_;
+  ErrorTally& tally_;
   const NormShape shape_;
   const double offset_;
   const Tensor scratch_;
@@ -326,7 +325,7 @@ Tensor WindowElement(const Tensor& padded, int64_t k, int64_t height, int64_t wi
 }
 
 template <typename T>
-void CheckPool(Tally& tally, PoolNormShape shape, const Tensor& scratch) {
+void CheckPool(ErrorTally& tally, PoolNormShape shape, const Tensor& scratch) {
   using D = Device<T>;
   const int64_t pooled_height = (shape.height + 1) / 2;
   const int64_t pooled_width = (shape.width + 1) / 2;
@@ -413,7 +412,7 @@ void CheckPool(Tally& tally, PoolNormShape shape, const Tensor& scratch) {
 }
 
 template <typename T>
-void CheckAll(Tally& tally, bool quick) {
+void CheckAll(ErrorTally& tally, bool quick) {
   // One for all, as a network's layers share it.
   const Tensor scratch = at::zeros({static_cast<int64_t>(NormGpuScratchBytes(2048))},
                                    at::dtype(at::kByte).device(at::kCUDA));
@@ -437,7 +436,7 @@ void CheckAll(Tally& tally, bool quick) {
 }
 
 // What the headers refuse.
-void CheckRefusals(Tally& tally) {
+void CheckRefusals(ErrorTally& tally) {
   const NormCoefficients<float> none;
   tally.AddExact("channels that are no multiple of 16 are refused",
                  NormApplyOnGpu<float>(nullptr, nullptr, {4, 24}, none, false, nullptr, nullptr,
@@ -452,23 +451,13 @@ void CheckRefusals(Tally& tally) {
 }  // namespace mead::train
 
 int main(int argc, char** argv) {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::fprintf(stderr, "norm_gpu_check: SKIPPED, there is no GPU here\n");
-    return 77;
-  }
   const bool quick = argc > 1 && std::string(argv[1]) == "--quick";
-  mead::train::Tally tally;
-  try {
+  mead::train::ErrorTally tally;
+  return mead::train::RunOnGpu(tally, [&] {
     at::manual_seed(1);
     mead::train::CheckRefusals(tally);
     mead::train::CheckAll<float>(tally, quick);
     mead::train::CheckAll<c10::BFloat16>(tally, quick);
     mead::train::CheckAll<double>(tally, quick);
-  } catch (const std::exception& error) {
-    std::printf("FAILED, and ended early: %s\n", error.what());
-    ++tally.failed;
-  }
-  std::printf("%d passed, %d failed\n", tally.passed, tally.failed);
-  return tally.failed == 0 ? 0 : 1;
+  });
 }

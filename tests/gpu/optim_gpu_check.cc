@@ -202,14 +202,9 @@ void CheckSgdBits(const SgdSettings& settings, Tally& tally) {
 }  // namespace mead::train
 
 int main() {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::fprintf(stderr, "optim_gpu_check: SKIPPED, there is no GPU here\n");
-    return 77;
-  }
   using mead::train::OptimizerKind;
   mead::train::Tally tally;
-  try {
+  return mead::train::RunOnGpu(tally, [&] {
     const at::NoGradGuard no_grad;
     at::manual_seed(1);
     for (const OptimizerKind kind :
@@ -224,10 +219,5 @@ int main() {
         }
       }
     }
-  } catch (const std::exception& error) {
-    std::printf("FAILED, and ended early: %s\n", error.what());
-    ++tally.failed;
-  }
-  std::printf("%d passed, %d failed\n", tally.passed, tally.failed);
-  return tally.failed == 0 ? 0 : 1;
+  });
 }

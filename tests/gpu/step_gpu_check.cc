@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "tests/gpu/tally.h"
 #include "worker/train/session.h"
 
 namespace mead::train {
@@ -22,13 +23,9 @@ constexpr int kSide = 64;
 constexpr int kBatch = 16;
 constexpr int kClasses = 8;
 
-int passed = 0;
-int failed = 0;
+Tally tally;
 
-void Expect(const std::string& what, bool good) {
-  (good ? passed : failed) += 1;
-  if (!good) std::printf("FAILED %s\n", what.c_str());
-}
+void Expect(const std::string& what, bool good) { tally.Add(what, good); }
 
 TrainOptions Options(const std::string& device, Precision precision) {
   TrainOptions options;
@@ -130,12 +127,7 @@ void CheckDivergence() {
 }  // namespace mead::train
 
 int main() {
-  int gpus = 0;
-  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
-    std::printf("skipped: there is no GPU here\n");
-    return 77;
-  }
-  try {
+  return mead::train::RunOnGpu(mead::train::tally, [] {
     using mead::train::Precision;
     // Not in TF32: pictures without sense amplify its errors a hundredfold in ten steps.
     at::globalContext().setAllowTF32CuDNN(false);
@@ -143,9 +135,5 @@ int main() {
     mead::train::CheckLosses(Precision::kBf16, 0.06);
     mead::train::CheckPhases();
     mead::train::CheckDivergence();
-  } catch (const std::exception& error) {
-    mead::train::Expect(std::string("no exception: ") + error.what(), false);
-  }
-  std::printf("%d passed, %d failed\n", mead::train::passed, mead::train::failed);
-  return mead::train::failed == 0 ? 0 : 1;
+  });
 }

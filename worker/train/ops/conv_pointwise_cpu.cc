@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/ceil_div.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,8 +18,6 @@ namespace {
 
 // Pixels that a thread multiplies with every panel of the weight at a time.
 constexpr int64_t kPixelsAtATime = 48;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 at::Tensor Bfloats(int64_t count) {
   return at::empty({count}, at::device(at::kCPU).dtype(at::kBFloat16));
@@ -61,14 +60,15 @@ void ForLots(int64_t pixels, int64_t channels_aside, const Lot& lot) {
   const int64_t thread_size = product_size + kPixelsAtATime * channels_aside / 2;
   const at::Tensor threads =
       at::empty({at::get_num_threads() * thread_size}, at::device(at::kCPU).dtype(at::kFloat));
-  at::parallel_for(0, CeilDiv(pixels, kPixelsAtATime), 1, [&](int64_t begin, int64_t end) {
-    float* own = threads.data_ptr<float>() + at::get_thread_num() * thread_size;
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i * kPixelsAtATime;
-      lot(first, std::min(first + kPixelsAtATime, pixels), own,
-          reinterpret_cast<uint16_t*>(own + product_size));
-    }
-  });
+  at::parallel_for(0, at::ceil_div<int64_t>(pixels, kPixelsAtATime), 1,
+                   [&](int64_t begin, int64_t end) {
+                     float* own = threads.data_ptr<float>() + at::get_thread_num() * thread_size;
+                     for (int64_t i = begin; i < end; ++i) {
+                       const int64_t first = i * kPixelsAtATime;
+                       lot(first, std::min(first + kPixelsAtATime, pixels), own,
+                           reinterpret_cast<uint16_t*>(own + product_size));
+                     }
+                   });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/ceil_div.h>
 
 #include <algorithm>
 
@@ -22,23 +23,24 @@ constexpr int64_t kBlockElements = 128 * 1024;
 constexpr int64_t kTasks = 16;
 constexpr int64_t kPartPixels = 8 * kConvChunkPixels;
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // The product cut into rows x columns x ranges of pixels, all by the shape alone.
 struct Plan {
   explicit Plan(const ConvShape& s)
       : pixels(s.n * s.out_h * s.out_w),
         out_c(s.out_c),
-        panels(s.kernel * s.kernel * CeilDiv(s.in_c, kConvPanelColumns)),
-        rows(CeilDiv(CeilDiv(out_c, 16), CeilDiv(out_c, kBlockRows)) * 16),
-        row_blocks(CeilDiv(out_c, rows)) {
+        panels(s.kernel * s.kernel * at::ceil_div<int64_t>(s.in_c, kConvPanelColumns)),
+        rows(at::ceil_div<int64_t>(at::ceil_div<int64_t>(out_c, 16),
+                                   at::ceil_div<int64_t>(out_c, kBlockRows)) *
+             16),
+        row_blocks(at::ceil_div<int64_t>(out_c, rows)) {
     const int64_t most = std::max<int64_t>(kBlockElements / (rows * kConvPanelColumns), 1);
-    block_panels = CeilDiv(panels, CeilDiv(panels, most));
-    column_blocks = CeilDiv(panels, block_panels);
-    const int64_t wanted = std::clamp<int64_t>(CeilDiv(kTasks, row_blocks * column_blocks), 1,
-                                               CeilDiv(pixels, kPartPixels));
-    part_pixels = CeilDiv(CeilDiv(pixels, wanted), 2) * 2;
-    parts = CeilDiv(pixels, part_pixels);
+    block_panels = at::ceil_div<int64_t>(panels, at::ceil_div<int64_t>(panels, most));
+    column_blocks = at::ceil_div<int64_t>(panels, block_panels);
+    const int64_t wanted =
+        std::clamp<int64_t>(at::ceil_div<int64_t>(kTasks, row_blocks * column_blocks), 1,
+                            at::ceil_div<int64_t>(pixels, kPartPixels));
+    part_pixels = at::ceil_div<int64_t>(at::ceil_div<int64_t>(pixels, wanted), 2) * 2;
+    parts = at::ceil_div<int64_t>(pixels, part_pixels);
   }
 
   int64_t blocks() const { return row_blocks * column_blocks; }
@@ -98,7 +100,7 @@ void ConvWeightsOnCpu(const ConvWeightsKernels& kernels, const c10::BFloat16* x,
   const at::Tensor zeros = at::zeros({zeros_size}, floats);
   // Every thread's: packed x, packed dy, and sums where nobody else's are added.
   const int64_t x_size = plan.block_panels * kConvPackedX;
-  const int64_t dy_size = CeilDiv(plan.rows, 16) * kConvPackedDy;
+  const int64_t dy_size = at::ceil_div<int64_t>(plan.rows, 16) * kConvPackedDy;
   const bool whole = plan.parts == 1;
   const int64_t thread_size = x_size + dy_size + (whole ? plan.block_size() : 0);
   const at::Tensor threads = at::empty({at::get_num_threads() * thread_size}, floats);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/ceil_div.h>
 
 #include <algorithm>
 
@@ -24,8 +25,6 @@ int64_t TilesAtATime(int64_t inner) { return inner <= 256 ? 24 : 66; }
 constexpr int64_t kGroupBytes = 3 << 20;
 // Below, transforming a weight of 512 x 512 takes as long as it saves.
 constexpr int64_t kFewestTiles = 96;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 WinogradPictures PicturesOf(const ConvShape& shape) {
   return {.n = shape.n, .h = shape.in_h, .w = shape.in_w};
@@ -61,7 +60,7 @@ void Convolve(const WinogradKernels& kernels, const uint16_t* x, const uint16_t*
   const int64_t thread_size = v_size + kWinogradPoints * lot * kConvPanelColumns;
   const at::Tensor threads = Floats(at::get_num_threads() * thread_size);
   const int64_t tiles = pictures.tiles();
-  at::parallel_for(0, CeilDiv(tiles, lot), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, at::ceil_div<int64_t>(tiles, lot), 1, [&](int64_t begin, int64_t end) {
     auto* own = Memory<float>(threads) + at::get_thread_num() * thread_size;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i * lot;
@@ -117,10 +116,11 @@ void WinogradWeightGradient(const WinogradKernels& kernels, const c10::BFloat16*
   const int64_t tiles = pictures.tiles();
   // Groups of like size, of whole pairs of tiles.
   const int64_t pair_bytes = kWinogradPoints * 4 * (in_c + out_c);
-  const int64_t all_pairs = CeilDiv(tiles, 2);
+  const int64_t all_pairs = at::ceil_div<int64_t>(tiles, 2);
   const int64_t sum_bytes = kWinogradPoints * 4 * in_c * out_c;
-  const int64_t groups = CeilDiv(all_pairs * pair_bytes, std::max(kGroupBytes, sum_bytes));
-  const int64_t group_pairs = CeilDiv(all_pairs, groups);
+  const int64_t groups =
+      at::ceil_div<int64_t>(all_pairs * pair_bytes, std::max(kGroupBytes, sum_bytes));
+  const int64_t group_pairs = at::ceil_div<int64_t>(all_pairs, groups);
   // [points][panels][pairs][64, 2] and [points][out_c / 16][pairs][16, 2]
   const at::Tensor input = Floats(kWinogradPoints * group_pairs * in_c);
   const at::Tensor gradient = Floats(kWinogradPoints * group_pairs * out_c);
@@ -130,16 +130,17 @@ void WinogradWeightGradient(const WinogradKernels& kernels, const c10::BFloat16*
   for (int64_t first = 0; first < all_pairs; first += group_pairs) {
     const int64_t pairs = std::min(group_pairs, all_pairs - first);
     constexpr int64_t kPairsAtATime = 8;
-    at::parallel_for(0, CeilDiv(pairs, kPairsAtATime), 1, [&](int64_t begin, int64_t end) {
-      const int64_t from = begin * kPairsAtATime;
-      const int64_t to = std::min(end * kPairsAtATime, pairs);
-      const int64_t first_tile = 2 * (first + from);
-      const int64_t last_tile = std::min(2 * (first + to), tiles);
-      kernels.pack_input(Bits(x), pictures, in_c, first_tile, last_tile, zero, from, pairs,
-                         Memory<uint32_t>(input));
-      kernels.pack_gradient(Bits(dy), pictures, out_c, first_tile, last_tile, zero, from, pairs,
-                            Memory<uint32_t>(gradient));
-    });
+    at::parallel_for(0, at::ceil_div<int64_t>(pairs, kPairsAtATime), 1,
+                     [&](int64_t begin, int64_t end) {
+                       const int64_t from = begin * kPairsAtATime;
+                       const int64_t to = std::min(end * kPairsAtATime, pairs);
+                       const int64_t first_tile = 2 * (first + from);
+                       const int64_t last_tile = std::min(2 * (first + to), tiles);
+                       kernels.pack_input(Bits(x), pictures, in_c, first_tile, last_tile, zero,
+                                          from, pairs, Memory<uint32_t>(input));
+                       kernels.pack_gradient(Bits(dy), pictures, out_c, first_tile, last_tile, zero,
+                                             from, pairs, Memory<uint32_t>(gradient));
+                     });
     at::parallel_for(0, kWinogradPoints * panels, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         kernels.accumulate(Memory<uint32_t>(input) + i * pairs * kConvPanelColumns,
