@@ -6,9 +6,12 @@ Usage: test_train.py TRAIN_PROBE CASE
   updates sgd|adamw|lars|lamb
                       clipping, updates and averages equal torch's, or numpy's where
                       torch has no such optimizer
+  pth                 weights of torch.save give the logits that they give as safetensors
   safetensors         files go both ways between us and the Python package
 """
 
+import collections
+import os
 import pathlib
 import subprocess
 import sys
@@ -27,6 +30,23 @@ DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 def run(*arguments: object) -> str:
     return subprocess.run([str(a) for a in arguments], check=True, stdout=subprocess.PIPE,
                           text=True, timeout=240).stdout
+
+
+def run_failing(*arguments: object) -> str:
+    result = subprocess.run([str(a) for a in arguments], stderr=subprocess.PIPE, text=True,
+                            timeout=240)
+    assert result.returncode == 1, result
+    return result.stderr
+
+
+class Evil:
+    """Unpickling one makes a file."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch {self.path}",)
 
 
 def make_model(name: str) -> torch.nn.Module:
@@ -56,6 +76,66 @@ def check_logits(probe: str, folder: pathlib.Path, name: str, side: int) -> None
           f"largest difference {difference:.3g}")
     assert difference < 1e-4
     assert expected.std() > 1e-3, "the comparison says nothing: all logits are the same"
+
+
+def check_pth(probe: str, folder: pathlib.Path) -> None:
+    model = make_model("resnet18").eval()
+    state = model.state_dict()
+    safetensors.torch.save_file({"images": torch.randn(2, 3, 64, 64)}, folder / "input")
+
+    def logits() -> torch.Tensor:
+        run(probe, "logits", "resnet18", CLASSES, folder / "weights", folder / "input",
+            folder / "out")
+        return safetensors.torch.load_file(folder / "out")["logits"]
+
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+                for name, tensor in state.items()}
+        safetensors.torch.save_file(cast, folder / "weights")
+        expected = logits()
+        # As torchvision publishes them, of DataParallel, of training scripts, with strides
+        # of their own, as parameters, and with every tensor in one storage.
+        whole = torch.cat([tensor.flatten() for tensor in cast.values()
+                           if tensor.is_floating_point()])
+        shared, begin = dict(cast), 0
+        for name, tensor in cast.items():
+            if tensor.is_floating_point():
+                shared[name] = whole[begin:begin + tensor.numel()].view(tensor.shape)
+                begin += tensor.numel()
+        forms = {
+            "plain": collections.OrderedDict(cast),
+            "parallel": {"module." + name: tensor for name, tensor in cast.items()},
+            "nested": {"epoch": 3, "lr": 0.1, "state_dict": cast, "best": None},
+            "strided": {name: tensor.contiguous(memory_format=torch.channels_last)
+                        if tensor.ndim == 4 else tensor for name, tensor in cast.items()},
+            "parameters": {name: torch.nn.Parameter(tensor) if tensor.is_floating_point()
+                           else tensor for name, tensor in cast.items()},
+            "shared": shared,
+        }
+        for form, content in forms.items():
+            for zipped in (True, False):
+                torch.save(content, folder / "weights", _use_new_zipfile_serialization=zipped)
+                assert torch.equal(logits(), expected), f"{form}, {dtype}, zipped: {zipped}"
+        print(f"{dtype}: {len(forms)} forms in both formats give the same logits")
+    # As a model gives it, with _metadata.
+    safetensors.torch.save_file(state, folder / "weights")
+    expected = logits()
+    torch.save(state, folder / "weights")
+    assert torch.equal(logits(), expected)
+    # What is missing, and what is not, is listed.
+    partial = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    for zipped in (True, False):
+        torch.save(partial | {"head.weight": torch.zeros(3)}, folder / "weights",
+                   _use_new_zipfile_serialization=zipped)
+        errors = run_failing(probe, "logits", "resnet18", CLASSES, folder / "weights",
+                             folder / "input", folder / "out")
+        assert "2 missing: fc.weight, fc.bias; 1 unexpected: head.weight" in errors, errors
+    # Nothing of a file is run.
+    torch.save({"fc.bias": Evil(folder / "evil")}, folder / "weights")
+    errors = run_failing(probe, "logits", "resnet18", CLASSES, folder / "weights",
+                         folder / "input", folder / "out")
+    assert "refers to posix.system" in errors and "nothing of it was run" in errors, errors
+    assert not (folder / "evil").exists()
 
 
 def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
@@ -236,6 +316,8 @@ def main() -> None:
             check_steps(probe, folder, rest[0])
         elif case == "updates":
             check_updates(probe, folder, rest[0])
+        elif case == "pth":
+            check_pth(probe, folder)
         else:
             check_safetensors(probe, folder)
     print("ok")

@@ -39,7 +39,7 @@ void Logits(char** argv) {
   ResNet model({.model = argv[2], .num_classes = std::stoi(argv[3])});
   std::vector<NamedTensor> tensors = model.parameters();
   tensors.insert(tensors.end(), model.buffers().begin(), model.buffers().end());
-  const WeightsReport report = CopyFromFile(SafetensorsFile::Open(argv[4]), tensors, {});
+  const WeightsReport report = CopyFromWeights(argv[4], tensors, {});
   if (report.loaded.size() != tensors.size() || !report.unexpected.empty()) {
     throw TrainError(ErrorKind::kUserError, report.Summary());
   }

@@ -337,9 +337,8 @@ TrainingSession::~TrainingSession() {
 
 WeightsReport TrainingSession::LoadWeights(const std::string& path) {
   return OnStream("loading weights", [&] {
-    const SafetensorsFile file = SafetensorsFile::Open(path);
     impl_->ForgetSteps();
-    WeightsReport report = CopyFromFile(file, impl_->ModelTensors(), {kOptimizerPrefix});
+    WeightsReport report = CopyFromWeights(path, impl_->ModelTensors(), {kOptimizerPrefix});
     if (report.loaded.empty()) {
       throw TrainError(ErrorKind::kUserError,
                        path + ": no tensor fits " + impl_->options.model + ": " + report.Summary());

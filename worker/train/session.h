@@ -38,7 +38,7 @@ class TrainingSession {
   TrainingSession(const TrainOptions& options, std::shared_ptr<Communicator> communicator);
   ~TrainingSession();
 
-  // Takes what fits from a safetensors file; every rank reads the same file.
+  // Takes what fits from a file of safetensors or torch.save; every rank reads the same file.
   // Errors: kUserError (no such file, damaged, or nothing in it fits).
   WeightsReport LoadWeights(const std::string& path);
 

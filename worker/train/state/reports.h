@@ -13,6 +13,7 @@ struct WeightsReport {
   std::vector<std::string> missing;     // in the model, not in the file
   std::vector<std::string> unexpected;  // in the file, not in the model
   std::vector<std::string> mismatched;  // "fc.weight: file [1000, 2048], model [8, 2048]"
+  std::string note;                     // what was done to find the file's names; may be empty
   // One line for a log: counts and the first names of each kind.
   std::string Summary() const;
 };

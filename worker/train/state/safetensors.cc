@@ -1,7 +1,6 @@
 #include "worker/train/state/safetensors.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "worker/train/errors.h"
+#include "worker/train/state/file_format.h"
 
 namespace mead::train {
 namespace {
@@ -24,23 +24,6 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 [[noreturn]] void FailDisk(const std::string& path, const std::string& what) {
   throw TrainError(ErrorKind::kInternal, path + ": " + what + ": " + std::strerror(errno) +
                                              "; check that the disk has space and is writable");
-}
-
-void ReadFully(int descriptor, void* destination, size_t bytes, int64_t offset,
-               const std::string& path) {
-  auto* at = static_cast<char*>(destination);
-  while (bytes > 0) {
-    const ssize_t got = pread(descriptor, at, bytes, offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      throw TrainError(ErrorKind::kUserError,
-                       path + ": cannot be read at byte " + std::to_string(offset) + ": " +
-                           (got == 0 ? "the file ends there" : std::strerror(errno)));
-    }
-    at += got;
-    offset += got;
-    bytes -= static_cast<size_t>(got);
-  }
 }
 
 void WriteFully(int descriptor, const void* source, size_t bytes, const std::string& path) {
@@ -139,53 +122,32 @@ class FileAside {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(std::string path, int descriptor)
-    : path_(std::move(path)), descriptor_(descriptor) {}
-
-SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      tensors_(std::move(other.tensors_)),
-      metadata_(std::move(other.metadata_)) {}
-
-SafetensorsFile::~SafetensorsFile() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
-
-SafetensorsFile SafetensorsFile::Open(const std::string& path) {
-  SafetensorsFile file(path, open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.descriptor_ < 0) {
-    throw TrainError(ErrorKind::kUserError, path + ": cannot be opened: " + std::strerror(errno));
-  }
-  struct stat status {};
-  if (fstat(file.descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw TrainError(ErrorKind::kUserError, path + ": not a regular file");
-  }
-  const int64_t file_bytes = status.st_size;
-  auto bad = [&](const std::string& what) {
-    return TrainError(ErrorKind::kUserError,
-                      path + ": not a valid safetensors file: " + what + " (at byte 0)");
+SafetensorsFile SafetensorsFile::Open(InputFile input) {
+  SafetensorsFile file(std::move(input));
+  const int64_t file_bytes = file.input_.bytes();
+  const auto fail = [&](const std::string& what) {
+    FailFormat(file.path(), kSafetensorsFormat, what, 0);
   };
   if (file_bytes < 8) {
-    throw bad("it has " + std::to_string(file_bytes) + " bytes and needs at least 8");
+    fail("it has " + std::to_string(file_bytes) + " bytes and needs at least 8");
   }
   uint64_t header_bytes = 0;
-  ReadFully(file.descriptor_, &header_bytes, sizeof(header_bytes), 0, path);
+  file.input_.Read(0, &header_bytes, sizeof(header_bytes));
   if (header_bytes > kMaxHeaderBytes || header_bytes > static_cast<uint64_t>(file_bytes - 8)) {
-    throw bad("it names a header of " + std::to_string(header_bytes) + " bytes in a file of " +
-              std::to_string(file_bytes) + ": truncated, or of another format");
+    fail("it names a header of " + std::to_string(header_bytes) + " bytes in a file of " +
+         std::to_string(file_bytes) + ": truncated, or of another format");
   }
   std::string json(header_bytes, '\0');
-  ReadFully(file.descriptor_, json.data(), json.size(), 8, path);
+  file.input_.Read(8, json.data(), json.size());
   SafetensorsHeader header =
-      ParseSafetensorsHeader(json, 8 + static_cast<int64_t>(header_bytes), file_bytes, path);
+      ParseSafetensorsHeader(json, 8 + static_cast<int64_t>(header_bytes), file_bytes, file.path());
   file.tensors_ = std::move(header.tensors);
   file.metadata_ = std::move(header.metadata);
   return file;
 }
 
 void SafetensorsFile::Read(const TensorInfo& info, void* destination) const {
-  ReadFully(descriptor_, destination, static_cast<size_t>(info.bytes), info.begin, path_);
+  input_.Read(info.begin, destination, static_cast<size_t>(info.bytes));
 }
 
 void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,

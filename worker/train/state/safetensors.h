@@ -13,17 +13,13 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "worker/train/state/dtype.h"
+#include "worker/train/state/input_file.h"
+
 namespace mead::train {
-
-enum class DType { kBool, kU8, kI8, kI16, kU16, kF16, kBF16, kI32, kU32, kF32, kF64, kI64, kU64 };
-
-int64_t DTypeBytes(DType dtype);
-const char* DTypeName(DType dtype);  // "F32", as in the header
-
-// "[64, 3, 7, 7]"
-std::string ShapeText(const std::vector<int64_t>& shape);
 
 struct TensorInfo {
   DType dtype = DType::kF32;
@@ -34,22 +30,19 @@ struct TensorInfo {
 
 class SafetensorsFile {
  public:
-  static SafetensorsFile Open(const std::string& path);
-  SafetensorsFile(SafetensorsFile&& other) noexcept;
-  SafetensorsFile& operator=(SafetensorsFile&&) = delete;
-  ~SafetensorsFile();
+  static SafetensorsFile Open(InputFile input);
+  static SafetensorsFile Open(const std::string& path) { return Open(InputFile::Open(path)); }
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return input_.path(); }
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Reads a tensor's bytes; destination has room for info.bytes.
   void Read(const TensorInfo& info, void* destination) const;
 
  private:
-  SafetensorsFile(std::string path, int descriptor);
+  explicit SafetensorsFile(InputFile input) : input_(std::move(input)) {}
 
-  std::string path_;
-  int descriptor_ = -1;
+  InputFile input_;
   std::map<std::string, TensorInfo> tensors_;
   std::map<std::string, std::string> metadata_;
 };

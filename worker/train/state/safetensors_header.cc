@@ -1,40 +1,15 @@
 // The header's JSON. A parser of our own: the folder depends on nothing but
 // LibTorch, the grammar is tiny, and duplicate keys must be an error.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
+#include <optional>
 
-#include "worker/train/errors.h"
+#include "worker/train/state/file_format.h"
 #include "worker/train/state/safetensors.h"
 
 namespace mead::train {
 namespace {
-
-struct DTypeEntry {
-  const char* name;
-  DType dtype;
-  int64_t bytes;
-};
-
-constexpr std::array<DTypeEntry, 13> kDTypes = {{{"BOOL", DType::kBool, 1},
-                                                 {"U8", DType::kU8, 1},
-                                                 {"I8", DType::kI8, 1},
-                                                 {"I16", DType::kI16, 2},
-                                                 {"U16", DType::kU16, 2},
-                                                 {"F16", DType::kF16, 2},
-                                                 {"BF16", DType::kBF16, 2},
-                                                 {"I32", DType::kI32, 4},
-                                                 {"U32", DType::kU32, 4},
-                                                 {"F32", DType::kF32, 4},
-                                                 {"F64", DType::kF64, 8},
-                                                 {"I64", DType::kI64, 8},
-                                                 {"U64", DType::kU64, 8}}};
-
-const DTypeEntry& Entry(DType dtype) {
-  return *std::find_if(kDTypes.begin(), kDTypes.end(),
-                       [&](const DTypeEntry& entry) { return entry.dtype == dtype; });
-}
 
 class HeaderParser {
  public:
@@ -69,8 +44,7 @@ class HeaderParser {
  private:
   [[noreturn]] void Fail(const std::string& what) const { Fail(what, at_); }
   [[noreturn]] void Fail(const std::string& what, size_t at) const {
-    throw TrainError(ErrorKind::kUserError, path_ + ": not a valid safetensors file: " + what +
-                                                " (at byte " + std::to_string(8 + at) + ")");
+    FailFormat(path_, kSafetensorsFormat, what, static_cast<int64_t>(8 + at));
   }
 
   void Spaces() {
@@ -214,12 +188,12 @@ class HeaderParser {
     Object([&](const std::string& key, size_t at) {
       if (key == "dtype" && !(fields & 1)) {
         fields |= 1;
-        const std::string dtype = String();
-        const auto entry = std::find_if(kDTypes.begin(), kDTypes.end(),
-                                        [&](const DTypeEntry& e) { return dtype == e.name; });
-        if (entry == kDTypes.end())
-          Fail("tensor '" + name + "' has unknown dtype '" + dtype + "'", at);
-        info.dtype = entry->dtype;
+        const std::string text = String();
+        const std::optional<DType> dtype = DTypeFromName(text);
+        if (!dtype.has_value()) {
+          Fail("tensor '" + name + "' has unknown dtype '" + text + "'", at);
+        }
+        info.dtype = *dtype;
       } else if (key == "shape" && !(fields & 2)) {
         fields |= 2;
         info.shape = Integers();
@@ -267,8 +241,7 @@ class HeaderParser {
     });
     int64_t covered = data_start_;
     auto fail = [&](const std::string& what, int64_t at) {
-      throw TrainError(ErrorKind::kUserError, path_ + ": not a valid safetensors file: " + what +
-                                                  " (at byte " + std::to_string(at) + ")");
+      FailFormat(path_, kSafetensorsFormat, what, at);
     };
     for (const auto* tensor : by_offset) {
       const auto& [name, info] = *tensor;
@@ -288,17 +261,6 @@ class HeaderParser {
 };
 
 }  // namespace
-
-int64_t DTypeBytes(DType dtype) { return Entry(dtype).bytes; }
-const char* DTypeName(DType dtype) { return Entry(dtype).name; }
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  }
-  return text + "]";
-}
 
 SafetensorsHeader ParseSafetensorsHeader(std::string_view json, int64_t data_start,
                                          int64_t file_bytes, const std::string& path) {

@@ -1,7 +1,13 @@
 #include "worker/train/state/weights.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
+#include <utility>
+
+#include "worker/train/state/file_format.h"
+#include "worker/train/state/input_file.h"
+#include "worker/train/state/torch_file.h"
 
 namespace mead::train {
 namespace {
@@ -40,26 +46,25 @@ at::ScalarType ScalarTypeOf(DType dtype, const std::string& path) {
 std::string Listed(const char* what, const std::vector<std::string>& names) {
   if (names.empty()) return "";
   constexpr size_t kShown = 4;
+  constexpr size_t kMaxBytes = 200;
   std::string text = "; " + std::to_string(names.size()) + " " + what + ": ";
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    text += (i ? ", " : "") + Printable(names[i]).substr(0, kMaxBytes);
+  }
   return text + (names.size() > kShown ? ", ..." : "");
 }
 
-}  // namespace
-
-std::string WeightsReport::Summary() const {
-  return std::to_string(loaded.size()) + " tensors loaded" + Listed("missing", missing) +
-         Listed("of another shape", mismatched) + Listed("unexpected", unexpected);
-}
-
-at::Tensor ReadTensor(const SafetensorsFile& file, const TensorInfo& info) {
+template <class File, class Info>
+at::Tensor Read(const File& file, const Info& info) {
   at::Tensor tensor = at::empty(info.shape, at::dtype(ScalarTypeOf(info.dtype, file.path())));
   file.Read(info, tensor.data_ptr());
   return tensor;
 }
 
-WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
-                           const std::vector<std::string>& ignored_prefixes) {
+// The formats have no base class: all that they share is used here.
+template <class File>
+WeightsReport Copy(const File& file, const std::vector<NamedTensor>& tensors,
+                   const std::vector<std::string>& ignored_prefixes) {
   at::NoGradGuard no_grad;
   WeightsReport report;
   std::set<std::string> known;
@@ -76,7 +81,7 @@ WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedT
                                   ", model " + ShapeText(target.tensor.sizes().vec()));
       continue;
     }
-    target.tensor.copy_(ReadTensor(file, found->second));
+    target.tensor.copy_(Read(file, found->second));
     report.loaded.push_back(target.name);
   }
   for (const auto& [name, info] : file.tensors()) {
@@ -84,6 +89,35 @@ WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedT
                                      [&](const std::string& p) { return name.starts_with(p); });
     if (!ignored && !known.contains(name)) report.unexpected.push_back(name);
   }
+  return report;
+}
+
+}  // namespace
+
+std::string WeightsReport::Summary() const {
+  return std::to_string(loaded.size()) + " tensors loaded" +
+         (note.empty() ? "" : " (" + note + ")") + Listed("missing", missing) +
+         Listed("of another shape", mismatched) + Listed("unexpected", unexpected);
+}
+
+at::Tensor ReadTensor(const SafetensorsFile& file, const TensorInfo& info) {
+  return Read(file, info);
+}
+
+WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
+                           const std::vector<std::string>& ignored_prefixes) {
+  return Copy(file, tensors, ignored_prefixes);
+}
+
+WeightsReport CopyFromWeights(const std::string& path, const std::vector<NamedTensor>& tensors,
+                              const std::vector<std::string>& ignored_prefixes) {
+  InputFile input = InputFile::Open(path);
+  if (!TorchFile::Recognizes(input)) {
+    return Copy(SafetensorsFile::Open(std::move(input)), tensors, ignored_prefixes);
+  }
+  const TorchFile file = TorchFile::Open(std::make_unique<InputFile>(std::move(input)));
+  WeightsReport report = Copy(file, tensors, ignored_prefixes);
+  report.note = file.note();
   return report;
 }
 

@@ -1,4 +1,4 @@
-// Between safetensors files and the model's tensors.
+// Between files of tensors and the model's tensors.
 #pragma once
 
 #include <string>
@@ -19,6 +19,10 @@ at::Tensor ReadTensor(const SafetensorsFile& file, const TensorInfo& info);
 // file whose name begins with one of `ignored_prefixes` are not unexpected.
 WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
                            const std::vector<std::string>& ignored_prefixes);
+
+// The same from a file whose bytes say which it is: safetensors, or what torch.save wrote.
+WeightsReport CopyFromWeights(const std::string& path, const std::vector<NamedTensor>& tensors,
+                              const std::vector<std::string>& ignored_prefixes);
 
 // Collects tensors for WriteSafetensors as dense CPU copies; `kept` owns them.
 void AppendForWriting(const std::vector<NamedTensor>& tensors, const std::string& prefix,
