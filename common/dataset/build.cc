@@ -9,6 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/dataset/archive.h"
+#include "common/dataset/group_by.h"
+#include "common/dataset/leakage.h"
+#include "common/dataset/near_duplicates.h"
 #include "common/dataset/pack.h"
 #include "common/dataset/scan.h"
 #include "common/dataset/split.h"
@@ -47,6 +50,10 @@ absl::Status CheckOptions(const BuildOptions& options) {
         absl::StrCat("val_fraction is ", options.val_fraction,
                      ": expected a share between 0 and 1, such as 0.2"));
   }
+  if (options.drop_straddling && !options.leakage_guard) {
+    return absl::InvalidArgumentError(
+        "dropping straddling pictures needs the leakage guard, which finds them: switch it on");
+  }
   std::error_code error;
   const fs::path path(options.path);
   if (fs::exists(path, error)) return absl::OkStatus();
@@ -83,9 +90,61 @@ absl::Status CheckUsable(const Manifest& manifest, const std::vector<std::string
     return absl::InvalidArgumentError(
         manifest.split_method == "given"
             ? "the evaluation folders have no usable pictures: put good JPEG or PNG files into them"
-            : "no pictures left to evaluate on: every class needs at least two different pictures");
+            : "no pictures left to evaluate on: every class needs at least two different pictures, "
+              "or groups of them");
   }
   return absl::OkStatus();
+}
+
+struct Picture {
+  Sample sample;
+  PackItem item;
+  Look look;
+  uint64_t order = 0;
+};
+
+void FindGroups(const BuildOptions& options, std::vector<Picture>& pictures) {
+  std::vector<Look> looks;
+  looks.reserve(pictures.size());
+  for (Picture& picture : pictures) looks.push_back(std::move(picture.look));
+  const std::vector<uint32_t> groups =
+      GroupNearDuplicates(looks, options.threads, options.progress);
+  for (size_t i = 0; i < pictures.size(); ++i) pictures[i].sample.group = groups[i];
+}
+
+absl::Status MakeSplit(const BuildOptions& options, std::vector<Picture>& pictures) {
+  std::vector<SplitItem> items;
+  std::vector<std::string> keys;
+  for (const Picture& picture : pictures) {
+    const Sample& sample = picture.sample;
+    items.push_back(
+        {.class_id = sample.class_id, .digest = sample.digest, .groups = {sample.group, 0}});
+    keys.push_back(sample.key);
+  }
+  if (!options.group_by.empty()) {
+    MEAD_ASSIGN_OR_RETURN(const std::vector<uint32_t> groups,
+                          GroupByPattern(keys, options.group_by));
+    for (size_t i = 0; i < items.size(); ++i) items[i].groups[1] = groups[i];
+  }
+  const std::vector<Split> splits = StratifiedSplit(items, options.val_fraction, options.seed);
+  for (size_t i = 0; i < pictures.size(); ++i) pictures[i].sample.split = splits[i];
+  return absl::OkStatus();
+}
+
+void DropStraddling(std::vector<Picture>& pictures, std::vector<QuarantinedFile>& quarantined) {
+  std::map<uint32_t, std::string> evaluated;  // group -> its first picture that is evaluated
+  for (const Picture& picture : pictures) {
+    const Sample& sample = picture.sample;
+    if (sample.group != 0 && sample.split == Split::kVal)
+      evaluated.emplace(sample.group, sample.key);
+  }
+  std::erase_if(pictures, [&](const Picture& picture) {
+    const Sample& sample = picture.sample;
+    if (sample.split == Split::kVal || !evaluated.contains(sample.group)) return false;
+    quarantined.push_back({sample.key, absl::StrCat("shows the same as ", evaluated[sample.group],
+                                                    ", which is evaluated")});
+    return true;
+  });
 }
 
 }  // namespace
@@ -116,7 +175,14 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
   }
   const Found& found = *scanned;
   manifest.classes = found.classes;
+  if (found.split_given && !options.group_by.empty()) {
+    return absl::InvalidArgumentError(
+        "a pattern to group by is for splits that are made here, and these folders give one: leave "
+        "it out, or add a folder that has class folders only");
+  }
   manifest.split_method = found.split_given ? "given" : "stratified";
+  manifest.leakage_guard = options.leakage_guard ? LeakageGuard::kOn : LeakageGuard::kOff;
+  manifest.group_by = options.group_by;
   manifest.val_fraction = found.split_given ? 0 : options.val_fraction;
   manifest.quarantined.insert(manifest.quarantined.end(), found.quarantined.begin(),
                               found.quarantined.end());
@@ -126,13 +192,7 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
   const std::vector<absl::StatusOr<CheckedImage>> checked =
       CheckImageFiles(paths, options.threads, options.progress);
 
-  struct Picture {
-    Sample sample;
-    PackItem item;
-    uint64_t order = 0;
-  };
   std::vector<Picture> pictures;
-  std::vector<SplitItem> split_items;
   std::vector<std::string> reasons(found.classes.size());  // the first quarantined file of each
   for (size_t i = 0; i < found.files.size(); ++i) {
     const FoundFile& file = found.files[i];
@@ -154,13 +214,14 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
                       .height = static_cast<uint32_t>(checked[i]->info.height)};
     picture.item = {.path = paths[i], .format = checked[i]->info.format};
     picture.order = SeededOrder(checked[i]->digest, options.seed);
-    split_items.push_back({.class_id = file.class_id, .digest = checked[i]->digest});
+    picture.look = {.thumbnail = checked[i]->thumbnail, .digest = checked[i]->digest};
     pictures.push_back(std::move(picture));
   }
+  if (options.leakage_guard) FindGroups(options, pictures);
   if (!found.split_given) {
-    const std::vector<Split> splits =
-        StratifiedSplit(split_items, options.val_fraction, options.seed);
-    for (size_t i = 0; i < pictures.size(); ++i) pictures[i].sample.split = splits[i];
+    MEAD_RETURN_IF_ERROR(MakeSplit(options, pictures));
+  } else if (options.drop_straddling) {
+    DropStraddling(pictures, manifest.quarantined);
   }
   std::sort(manifest.quarantined.begin(), manifest.quarantined.end(),
             [](const QuarantinedFile& a, const QuarantinedFile& b) {
@@ -177,6 +238,7 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
     manifest.samples.push_back(std::move(picture.sample));
     items.push_back(std::move(picture.item));
   }
+  NumberGroups(manifest);
   MEAD_RETURN_IF_ERROR(CheckUsable(manifest, reasons));
   MEAD_RETURN_IF_ERROR(
       Pack(items, options.out_dir, options.shard_bytes, options.progress, manifest));

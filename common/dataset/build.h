@@ -1,4 +1,4 @@
-// Makes a data set from a user's pictures: scan, decode-check, split, pack.
+// Makes a data set from a user's pictures: scan, decode-check, find near-duplicates, split, pack.
 //
 // Input:  a folder per class; train/ and test/ (or val/, valid/, validation/) folders of them;
 //         or a .zip, .tar, .tar.gz of either.
@@ -18,7 +18,7 @@
 
 namespace mead::dataset {
 
-// phase: "unpack", "scan", "check" or "pack"; total is 0 while it is not known.
+// phase: "unpack", "scan", "check", "compare" or "pack"; total is 0 while it is not known.
 using Progress = std::function<void(std::string_view phase, uint64_t done, uint64_t total)>;
 
 struct BuildOptions {
@@ -26,6 +26,14 @@ struct BuildOptions {
   std::string path;
   double val_fraction = 0.2;  // of each class; (0, 1); unused when the split is given
   uint64_t seed = 1;
+  // Pictures that show the same are found and kept on one side of a split that is made here. In a
+  // given split they stay where they are, and the manifest tells.
+  bool leakage_guard = true;
+  // Leaves out training pictures that show the same as one of a given evaluation split.
+  bool drop_straddling = false;
+  // Pictures whose paths have the same first capture of this pattern are kept on one side; empty:
+  // paths say nothing.
+  std::string group_by;
   std::string out_dir;  // made if missing; unpacked archives lie there for a while
   Progress progress;    // may be empty
   int threads = 0;      // decode checks; 0: one per core, at most 8
@@ -33,7 +41,8 @@ struct BuildOptions {
 };
 
 // Errors: NOT_FOUND (no such path; names near ones), INVALID_ARGUMENT (no classes, one class, a
-// class folder without pictures, two classes with one name, a bad archive, a bad option),
+// class folder without pictures, two classes with one name, a bad archive, a bad option or
+// options that contradict each other or the folders),
 // RESOURCE_EXHAUSTED (disk full), PERMISSION_DENIED. Pictures that cannot be used are never an
 // error: they are listed in Manifest::quarantined.
 [[nodiscard]] absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options);

@@ -125,10 +125,15 @@ std::string Manifest::ToJson() const {
                                {"digest", s.digest},
                                {"width", s.width},
                                {"height", s.height}});
+    if (s.group != 0) json["samples"].back()["group"] = s.group;
   }
   for (const QuarantinedFile& q : quarantined) {
     json["quarantined"].push_back({{"path", q.path}, {"reason", q.reason}});
   }
+  if (leakage_guard != LeakageGuard::kUnknown) {
+    json["leakage_guard"] = leakage_guard == LeakageGuard::kOn ? "on" : "off";
+  }
+  if (!group_by.empty()) json["group_by"] = group_by;
   // File names are bytes and need not be UTF-8: replace what JSON cannot say.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -167,11 +172,20 @@ absl::StatusOr<Manifest> Manifest::FromJson(std::string_view text) {
                            .size = j.at("size").get<uint64_t>(),
                            .digest = j.at("digest").get<std::string>(),
                            .width = j.at("width").get<uint32_t>(),
-                           .height = j.at("height").get<uint32_t>()});
+                           .height = j.at("height").get<uint32_t>(),
+                           .group = j.value("group", uint32_t{0})});
     }
     for (const Json& j : json.at("quarantined")) {
       m.quarantined.push_back({j.at("path").get<std::string>(), j.at("reason").get<std::string>()});
     }
+    if (json.contains("leakage_guard")) {
+      const auto guard = json.at("leakage_guard").get<std::string>();
+      if (guard != "on" && guard != "off") {
+        return Invalid(absl::StrCat("leakage_guard '", guard, "', expected on or off"));
+      }
+      m.leakage_guard = guard == "on" ? LeakageGuard::kOn : LeakageGuard::kOff;
+    }
+    m.group_by = json.value("group_by", "");
   } catch (const Json::exception& error) {
     return Invalid(error.what());
   }

@@ -7,8 +7,11 @@
 //    "shards": [{"digest": "sha256:...", "bytes": ..., "split": "train" | "val", "num_samples":
 //    ...}], "samples": [{"key": ..., "class": 0, "split": ..., "shard": 0, "offset": ..., "size":
 //    ...,
-//                 "digest": "sha256:...", "width": ..., "height": ...}],
-//    "quarantined": [{"path": ..., "reason": ...}]}
+//                 "digest": "sha256:...", "width": ..., "height": ..., "group": 1}],
+//    "quarantined": [{"path": ..., "reason": ...}],
+//    "leakage_guard": "on" | "off", "group_by": ...}
+//   "group", "leakage_guard" and "group_by" are left out where there is nothing to say, and older
+//   programs pass over them.
 // Thread: a value; const members may be called from any thread.
 #pragma once
 
@@ -49,8 +52,12 @@ struct Sample {
   std::string digest;  // of the picture's bytes
   uint32_t width = 0;  // pixels
   uint32_t height = 0;
+  uint32_t group = 0;  // pictures that show the same have the same number; 0: none does
   bool operator==(const Sample&) const = default;
 };
+
+// Whether near-duplicates were looked for; unknown in manifests from before that was done.
+enum class LeakageGuard : uint8_t { kUnknown = 0, kOff = 1, kOn = 2 };
 
 // A file that was found but is not used, and why.
 struct QuarantinedFile {
@@ -68,6 +75,8 @@ struct Manifest {
   std::vector<Shard> shards;
   std::vector<Sample> samples;
   std::vector<QuarantinedFile> quarantined;
+  LeakageGuard leakage_guard = LeakageGuard::kUnknown;
+  std::string group_by;  // the pattern by which paths were grouped for the split; empty: none
 
   // Indices into samples of one split, in manifest order. EpochPlan's sample indices
   // index into this list.

@@ -31,9 +31,11 @@ absl::StatusOr<CheckedImage> CheckImageFile(const std::string& path, ImageDecode
   absl::StatusOr<ImageInfo> info = decoder.Info(file);
   if (!info.ok()) return info.status();
   checked.info = *info;
-  // The smallest scale: all of the entropy-coded data is read, which is what breaks, at a fraction
-  // of the arithmetic.
-  if (absl::StatusOr<Image> image = decoder.Decode(file, 1); !image.ok()) return image.status();
+  // A small scale: all of the entropy-coded data is read, which is what breaks, at a fraction of
+  // the arithmetic.
+  const absl::StatusOr<Image> image = decoder.Decode(file, kThumbnailDecodeSide);
+  if (!image.ok()) return image.status();
+  checked.thumbnail = MakeThumbnail(*image);
   checked.digest = DigestOf(*data);
   return checked;
 }

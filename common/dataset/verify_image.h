@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/dataset/build.h"
 #include "common/dataset/image.h"
+#include "common/dataset/thumbnail.h"
 
 namespace mead::dataset {
 
@@ -15,6 +16,7 @@ struct CheckedImage {
   ImageInfo info;
   uint64_t bytes = 0;
   std::string digest;  // of the file's bytes
+  Thumbnail thumbnail;
 };
 
 // Reads, hashes and decodes the file.

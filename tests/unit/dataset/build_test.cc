@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/str_cat.h"
+#include "common/dataset/leakage.h"
 #include "common/dataset/names.h"
 #include "common/files.h"
 #include "common/sha256.h"
@@ -244,6 +246,7 @@ TEST_F(BuildTest, ProgressGoesThroughThePhasesToTheirEnds) {
   ASSERT_TRUE(BuildDataset(options).ok());
   EXPECT_EQ(last["scan"], std::pair(uint64_t{6}, uint64_t{6}));
   EXPECT_EQ(last["check"], std::pair(uint64_t{6}, uint64_t{6}));
+  EXPECT_EQ(last["compare"].first, last["compare"].second);
   EXPECT_EQ(last["pack"], std::pair(uint64_t{6}, uint64_t{6}));
 }
 
@@ -295,6 +298,93 @@ TEST_F(BuildTest, ShardsAreTarFilesThatWebDatasetReadersUnderstand) {
   for (const Sample& s : m.samples) EXPECT_EQ(DigestOf(BytesOf(m, s)), s.digest) << s.key;
 }
 
+// The same picture again, a little smaller and compressed more.
+std::string NearCopy(uint64_t seed) {
+  Image image = SmoothImage(40, 30, seed);
+  image.pixels.resize(size_t{3} * 40 * 29);
+  image.height = 29;
+  return EncodeJpeg(image, 70).value();
+}
+
+TEST_F(BuildTest, NearDuplicatesStayTogetherUnlessTheGuardIsOff) {
+  PutJpegs(root_ / "a", 20, 100);
+  PutJpegs(root_ / "b", 20, 200);
+  for (uint64_t i = 0; i < 10; ++i) {
+    Put(root_ / "a" / absl::StrCat("copy", i, ".jpg"), NearCopy(100 + i));
+  }
+  BuildOptions options = Options(root_);
+  bool torn_without = false;
+  for (options.seed = 1; options.seed <= 5; ++options.seed) {
+    options.leakage_guard = true;
+    const Manifest m = BuildDataset(options).value();
+    EXPECT_EQ(m.leakage_guard, LeakageGuard::kOn);
+    EXPECT_THAT(m.ClassCounts(Split::kVal), ElementsAre(6, 4));
+    const std::vector<PictureGroup> groups = PictureGroups(m);
+    EXPECT_EQ(groups.size(), 10u);
+    for (const PictureGroup& group : groups) {
+      EXPECT_EQ(group.samples.size(), 2u);
+      EXPECT_FALSE(group.straddles());
+    }
+    options.leakage_guard = false;
+    const Manifest unguarded = BuildDataset(options).value();
+    EXPECT_EQ(unguarded.leakage_guard, LeakageGuard::kOff);
+    EXPECT_TRUE(PictureGroups(unguarded).empty());
+    std::map<std::string, Split> side;
+    for (const Sample& s : unguarded.samples) side[s.key] = s.split;
+    for (int i = 0; i < 10; ++i) {
+      torn_without |=
+          side[absl::StrCat("a/copy", i, ".jpg")] != side[absl::StrCat("a/", i, ".jpg")];
+    }
+  }
+  EXPECT_TRUE(torn_without);
+}
+
+TEST_F(BuildTest, AGivenSplitStaysUnlessStraddlingPicturesAreDropped) {
+  PutJpegs(root_ / "train/a", 4, 100);
+  PutJpegs(root_ / "train/b", 4, 200);
+  PutJpegs(root_ / "test/a", 2, 300);
+  Put(root_ / "test/a/copy.jpg", NearCopy(100));
+  BuildOptions options = Options(root_);
+  const Manifest given = BuildDataset(options).value();
+  EXPECT_THAT(given.ClassCounts(Split::kTrain), ElementsAre(4, 4));
+  ASSERT_EQ(PictureGroups(given).size(), 1u);
+  EXPECT_TRUE(PictureGroups(given)[0].straddles());
+  options.drop_straddling = true;
+  const Manifest dropped = BuildDataset(options).value();
+  EXPECT_THAT(dropped.ClassCounts(Split::kTrain), ElementsAre(3, 4));
+  EXPECT_THAT(dropped.ClassCounts(Split::kVal), ElementsAre(3, 0));
+  EXPECT_TRUE(PictureGroups(dropped).empty());
+  EXPECT_THAT(
+      Quarantined(dropped),
+      ElementsAre(Pair("train/a/0.jpg", "shows the same as test/a/copy.jpg, which is evaluated")));
+  options.leakage_guard = false;
+  EXPECT_THAT(std::string(BuildDataset(options).status().message()),
+              HasSubstr("needs the leakage guard"));
+}
+
+TEST_F(BuildTest, PicturesOfOnePatientStayTogether) {
+  for (uint64_t i = 0; i < 60; ++i) {
+    Put(root_ / (i % 2 == 0 ? "a" : "b") / absl::StrCat("p", i / 6, "-", i, ".jpg"),
+        Jpeg(40, 30, i));
+  }
+  BuildOptions options = Options(root_);
+  options.group_by = "/p([0-9]+)-";
+  const Manifest m = BuildDataset(options).value();
+  EXPECT_EQ(m.group_by, options.group_by);
+  EXPECT_THAT(m.ClassCounts(Split::kVal), ElementsAre(6, 6));
+  std::map<std::string, Split> side;
+  for (const Sample& s : m.samples) {
+    const std::string patient = s.key.substr(0, s.key.find('-')).substr(2);
+    EXPECT_EQ(side.emplace(patient, s.split).first->second, s.split) << s.key;
+  }
+  fs::rename(root_, dir_.path() / "classes");
+  fs::create_directories(root_);
+  fs::copy(dir_.path() / "classes", root_ / "train", fs::copy_options::recursive);
+  fs::copy(dir_.path() / "classes", root_ / "test", fs::copy_options::recursive);
+  EXPECT_THAT(std::string(BuildDataset(options).status().message()),
+              HasSubstr("these folders give one"));
+}
+
 TEST_F(BuildTest, RealColonoscopyPicturesKeepTheirOfficialSplit) {
   const fs::path shared = testing::SharedDir();
   if (shared.empty()) GTEST_SKIP() << "NOT RUN: no ../shared (set MEAD_SHARED)";
@@ -304,6 +394,10 @@ TEST_F(BuildTest, RealColonoscopyPicturesKeepTheirOfficialSplit) {
   EXPECT_THAT(m->ClassCounts(Split::kTrain), ElementsAre(800, 300));
   EXPECT_THAT(m->ClassCounts(Split::kVal), ElementsAre(300, 100));
   EXPECT_TRUE(m->quarantined.empty());
+  // Eight of its files lie on both sides, byte for byte.
+  const std::vector<PictureGroup> groups = PictureGroups(*m);
+  EXPECT_EQ(groups.size(), 38u);
+  for (size_t g = 0; g < groups.size(); ++g) EXPECT_EQ(groups[g].straddles(), g < 8) << g;
 }
 
 }  // namespace

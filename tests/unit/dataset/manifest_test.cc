@@ -23,7 +23,10 @@ Manifest Small() {
   m.samples = {{"normal/1.jpg", 0, Split::kTrain, 0, 512, 100, DigestOf("1"), 10, 20},
                {"polyp/2.jpg", 1, Split::kTrain, 0, 1536, 90, DigestOf("2"), 30, 40},
                {"polyp/3.jpg", 1, Split::kVal, 1, 512, 1536, DigestOf("3"), 50, 60}};
+  m.samples[0].group = m.samples[1].group = 1;
   m.quarantined = {{"polyp/4.txt", "not a JPEG or PNG picture"}};
+  m.leakage_guard = LeakageGuard::kOn;
+  m.group_by = "/([0-9]+)";
   return m;
 }
 
@@ -39,6 +42,18 @@ TEST(ManifestTest, SurvivesJson) {
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(*back, Small());
   EXPECT_EQ(back->ToJson(), Small().ToJson());
+}
+
+TEST(ManifestTest, OnesFromBeforeTheLeakageGuardAreRead) {
+  nlohmann::json json = nlohmann::json::parse(Small().ToJson());
+  json.erase("leakage_guard");
+  json.erase("group_by");
+  for (nlohmann::json& sample : json["samples"]) sample.erase("group");
+  const Manifest old = Manifest::FromJson(json.dump()).value();
+  EXPECT_EQ(old.leakage_guard, LeakageGuard::kUnknown);
+  EXPECT_EQ(old.group_by, "");
+  EXPECT_EQ(old.samples[0].group, 0u);
+  EXPECT_EQ(old.ToJson(), json.dump());
 }
 
 TEST(ManifestTest, CountsPerSplitAndClass) {
@@ -65,6 +80,7 @@ TEST(ManifestTest, UnsoundOnesAreRefusedByName) {
   EXPECT_THAT(AfterChange("/version", 9), HasSubstr("version 9, this program reads 1"));
   EXPECT_THAT(AfterChange("/format", "zip"), HasSubstr("not a mead-dataset file"));
   EXPECT_THAT(AfterChange("/split_method", "random"), HasSubstr("expected stratified or given"));
+  EXPECT_THAT(AfterChange("/leakage_guard", "maybe"), HasSubstr("expected on or off"));
   EXPECT_FALSE(Manifest::FromJson("").ok());
   EXPECT_FALSE(Manifest::FromJson("[]").ok());
   EXPECT_FALSE(Manifest::FromJson("{").ok());

@@ -11,20 +11,27 @@
 namespace mead::dataset {
 
 Image SmoothImage(int width, int height, uint64_t seed) {
+  // Waves across the whole picture, and finer ones in which two pictures never look alike.
+  struct Wave {
+    double phase, x, y;
+  };
   Rng rng(seed);
-  double phase[3], wave_x[3], wave_y[3];
-  for (int c = 0; c < 3; ++c) {
-    phase[c] = rng.Uniform(0, 6);
-    wave_x[c] = rng.Uniform(0.01, 0.09);
-    wave_y[c] = rng.Uniform(0.01, 0.09);
-  }
+  const auto draw = [&](double low, double high) {
+    const double phase = rng.Uniform(0, 6);
+    const double x = rng.Uniform(low, high);
+    return Wave{phase, x, rng.Uniform(low, high)};
+  };
+  Wave broad[3], fine[3];
+  for (Wave& wave : broad) wave = draw(0.01, 0.09);
+  for (Wave& wave : fine) wave = draw(-0.5, 0.5);
   Image image;
   image.width = width;
   image.height = height;
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
       for (int c = 0; c < 3; ++c) {
-        const double value = 128 + 100 * std::sin(phase[c] + wave_x[c] * x + wave_y[c] * y);
+        double value = 128 + 80 * std::sin(broad[c].phase + broad[c].x * x + broad[c].y * y);
+        for (const Wave& wave : fine) value += 8 * std::sin(wave.phase + wave.x * x + wave.y * y);
         image.pixels.push_back(static_cast<uint8_t>(std::lround(value)));
       }
     }
