@@ -134,6 +134,13 @@ class AppBuilder {
                     "share of each class for validation where no split is given")
         ->capture_default_str();
     add->add_option("--seed", add_.seed, "of that split")->capture_default_str();
+    add->add_flag("--no-leakage-guard", add_.no_leakage_guard,
+                  "don't look for near-duplicates (by default a split keeps them on one side)");
+    add->add_flag("--drop-straddling", add_.drop_straddling,
+                  "leave out training images that show the same as one in your test folders");
+    add->add_option("--group-by", add_.group_by,
+                    "a regular expression: images whose paths have the same (...) stay on one side "
+                    "of the split, such as 'patient-([0-9]+)'");
     add->add_flag("--on-server", add_.on_server, "PATH lies on the coordinator's disk");
     CLI::App* synth = Command(group, "synth", "make up an endoscopy-like data set of 8 classes",
                               "mead dataset synth demo --images-per-class 60 --size 128",
@@ -155,7 +162,8 @@ class AppBuilder {
           ->add_option("NAME", id_, "a data set")
           ->required();
     };
-    add_named("describe", "show classes, counts and files left out", &DescribeDataset);
+    add_named("describe", "show classes, counts, near-duplicates and files left out",
+              &DescribeDataset);
     add_named("verify", "read every shard and compare its SHA-256", &VerifyDataset);
     add_named("remove", "remove a data set that no unfinished sweep uses", &RemoveDataset);
   }

@@ -40,6 +40,10 @@ struct AddDatasetOptions {
   uint64_t seed = 1;
   // The path lies on the coordinator's disk.
   bool on_server = false;
+  // dataset::BuildOptions says what these do.
+  bool no_leakage_guard = false;
+  bool drop_straddling = false;
+  std::string group_by;
 };
 [[nodiscard]] absl::StatusOr<int> AddDataset(Session& session, const AddDatasetOptions& options);
 struct SynthDatasetOptions {

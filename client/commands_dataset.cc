@@ -7,6 +7,7 @@
 #include "client/commands.h"
 #include "client/format.h"
 #include "client/interrupt.h"
+#include "client/leakage_lines.h"
 #include "client/progress.h"
 #include "client/stream.h"
 #include "client/table.h"
@@ -61,8 +62,16 @@ class ScratchDir {
   const fs::path path_;
 };
 
-// Says what was made of the pictures, and what was left out and why.
-int ReportDataset(Session& session, const Dataset& dataset) {
+// Says what was made of the pictures, what was left out and why, and what leaks.
+absl::StatusOr<int> ReportDataset(Session& session, Connection* server, Dataset dataset) {
+  if (dataset.leakage().straddling_groups() > 0 || dataset.leakage().label_conflicts() > 0) {
+    mead::v1::GetDatasetRequest request;  // its answer has the names
+    request.set_name(dataset.name());
+    mead::v1::GetDatasetResponse response;
+    MEAD_RETURN_IF_ERROR(
+        server->Call(server->datasets(), &DatasetStub::GetDataset, request, &response));
+    dataset = std::move(*response.mutable_dataset());
+  }
   const auto& quarantined = dataset.quarantined();
   if (!quarantined.empty()) {
     session.terminal.err << session.terminal.Paint(
@@ -76,6 +85,7 @@ int ReportDataset(Session& session, const Dataset& dataset) {
                            << " lists them all)\n";
     }
   }
+  WarnOfLeakage(session, dataset);
   if (session.Print(dataset)) return kExitDone;
   if (session.names_only()) {
     session.terminal.out << dataset.name() << "\n";
@@ -85,6 +95,8 @@ int ReportDataset(Session& session, const Dataset& dataset) {
         "shards\n",
         dataset.name(), dataset.classes_size(), dataset.train_samples(), dataset.val_samples(),
         dataset.split_method(), HumanBytes(dataset.total_bytes()), dataset.shards());
+    const std::string leakage = LeakageLine(dataset);
+    if (!leakage.empty()) session.terminal.out << "leakage: " << leakage << "\n";
   }
   return kExitDone;
 }
@@ -110,6 +122,9 @@ absl::StatusOr<int> BuildAndUpload(Session& session, Connection* server,
   build.path = options.path;
   build.val_fraction = options.val_fraction;
   build.seed = options.seed;
+  build.leakage_guard = !options.no_leakage_guard;
+  build.drop_straddling = options.drop_straddling;
+  build.group_by = options.group_by;
   build.out_dir = out_dir.string();
   build.progress = BuildProgress(&line);
   MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, Build(session, build, scratch));
@@ -144,7 +159,7 @@ absl::StatusOr<int> BuildAndUpload(Session& session, Connection* server,
   mead::v1::CreateDatasetResponse response;
   MEAD_RETURN_IF_ERROR(server->Call(server->datasets(), &DatasetStub::CreateDataset, request,
                                     &response, kCreateDeadline));
-  return ReportDataset(session, response.dataset());
+  return ReportDataset(session, server, response.dataset());
 }
 
 absl::StatusOr<int> ImportOnServer(Session& session, Connection* server,
@@ -155,6 +170,9 @@ absl::StatusOr<int> ImportOnServer(Session& session, Connection* server,
   request.set_path(options.path);
   request.set_val_fraction(options.val_fraction);
   request.set_seed(options.seed);
+  request.set_no_leakage_guard(options.no_leakage_guard);
+  request.set_drop_straddling(options.drop_straddling);
+  request.set_group_by(options.group_by);
   Dataset result;
   StreamOptions stream;
   stream.reconnect_for = absl::ZeroDuration();
@@ -177,7 +195,7 @@ absl::StatusOr<int> ImportOnServer(Session& session, Connection* server,
   if (result.name().empty()) {
     return absl::InternalError("the coordinator ended the import without a result; see its log");
   }
-  return ReportDataset(session, result);
+  return ReportDataset(session, server, result);
 }
 
 // Finds out before minutes of work whether a coordinator is there.
@@ -271,7 +289,10 @@ absl::StatusOr<int> DescribeDataset(Session& session, const std::string& name) {
   out << "data set:  " << dataset.name() << "\nmanifest:  " << dataset.manifest_digest()
       << "\nsplit:     " << dataset.split_method()
       << "\nsize:      " << HumanBytes(dataset.total_bytes()) << " in " << dataset.shards()
-      << " shards\ncreated:   " << HumanTime(dataset.create_time()) << "\n\n";
+      << " shards\ncreated:   " << HumanTime(dataset.create_time()) << "\n";
+  const std::string leakage = LeakageLine(dataset);
+  if (!leakage.empty()) out << "leakage:   " << leakage << "\n";
+  out << "\n";
   Table table(
       {{"", Align::kRight}, {"CLASS"}, {"TRAIN", Align::kRight}, {"VALIDATION", Align::kRight}});
   for (int i = 0; i < dataset.classes_size(); ++i) {
@@ -282,6 +303,8 @@ absl::StatusOr<int> DescribeDataset(Session& session, const std::string& name) {
   table.Add(
       {"", "all", absl::StrCat(dataset.train_samples()), absl::StrCat(dataset.val_samples())});
   table.Print(session.terminal);
+  PrintNearDuplicates(session, dataset);
+  WarnOfLeakage(session, dataset);
   if (dataset.quarantined().empty()) return kExitDone;
   out << "\n";
   Table left_out({{"LEFT OUT"}, {"WHY"}});

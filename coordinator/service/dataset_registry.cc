@@ -14,6 +14,8 @@
 #include "common/log.h"
 #include "common/status_util.h"
 #include "coordinator/service/convert.h"
+#include "coordinator/service/leakage_view.h"
+#include "coordinator/service/manifests.h"
 #include "coordinator/service/resolve.h"
 #include "coordinator/service/views.h"
 
@@ -58,6 +60,9 @@ v1::Dataset Describe(const dataset::Manifest& manifest, const std::string& name,
     out.set_path(file.path);
     out.set_reason(file.reason);
   }
+  if (manifest.leakage_guard != dataset::LeakageGuard::kUnknown) {
+    *view.mutable_leakage() = LeakageCounts(manifest);
+  }
   *view.mutable_create_time() = ToTimestamp(now);
   return view;
 }
@@ -80,26 +85,10 @@ class WorkFolder {
 
 }  // namespace
 
-absl::StatusOr<dataset::Manifest> DatasetRegistry::LoadManifest(const std::string& digest) {
-  constexpr uint64_t kMaxManifestBytes = 1ull << 30;
-  const absl::StatusOr<uint64_t> size = context_.artifacts.SizeOf(digest);
-  if (absl::IsNotFound(size.status())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the manifest ", digest, " has not been uploaded"));
-  }
-  MEAD_RETURN_IF_ERROR(size.status());
-  if (*size > kMaxManifestBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(digest, " is no manifest: it has ", *size, " bytes"));
-  }
-  MEAD_ASSIGN_OR_RETURN(const std::string json, context_.artifacts.Read(digest, 0, *size));
-  return dataset::Manifest::FromJson(json);
-}
-
 absl::StatusOr<core::DatasetCreated> DatasetRegistry::Prepare(const std::string& name,
                                                               const std::string& manifest_digest) {
   MEAD_RETURN_IF_ERROR(CheckName(name));
-  MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, LoadManifest(manifest_digest));
+  MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, LoadManifest(context_, manifest_digest));
   if (manifest.Count(dataset::Split::kTrain) == 0 || manifest.Count(dataset::Split::kVal) == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "data set '", name, "' has ", manifest.Count(dataset::Split::kTrain),
@@ -182,6 +171,9 @@ absl::StatusOr<std::string> DatasetRegistry::Build(const v1::ImportDatasetReques
   options.path = request.path();
   if (request.val_fraction() != 0) options.val_fraction = request.val_fraction();
   if (request.seed() != 0) options.seed = request.seed();
+  options.leakage_guard = !request.no_leakage_guard();
+  options.drop_straddling = request.drop_straddling();
+  options.group_by = request.group_by();
   options.out_dir = folder.path().string();
   options.progress = std::move(progress);
   MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, dataset::BuildDataset(options));
@@ -202,7 +194,8 @@ absl::StatusOr<v1::VerifyDatasetResponse> DatasetRegistry::Verify(
     return absl::DataLossError(absl::StrCat("data set '", stored->name, "': its manifest: ",
                                             status.message(), remedy));
   }
-  MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, LoadManifest(stored->manifest_digest));
+  MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest,
+                        LoadManifest(context_, stored->manifest_digest));
   v1::VerifyDatasetResponse response;
   std::vector<std::string> damaged;
   for (size_t i = 0; i < manifest.shards.size(); ++i) {
@@ -223,14 +216,14 @@ absl::StatusOr<v1::VerifyDatasetResponse> DatasetRegistry::Verify(
 }
 
 void DatasetRegistry::RemoveFiles(const std::string& manifest_digest) {
-  const absl::StatusOr<dataset::Manifest> manifest = LoadManifest(manifest_digest);
+  const absl::StatusOr<dataset::Manifest> manifest = LoadManifest(context_, manifest_digest);
   if (!manifest.ok()) return;  // damaged: its files are found by nobody, and harm nobody
   std::set<std::string> unused = {manifest_digest};
   for (const dataset::Shard& shard : manifest->shards) unused.insert(shard.digest);
   const auto state = context_.engine.snapshot();
   for (const auto& [name, dataset] : state->datasets) {
     unused.erase(dataset.manifest_digest);
-    const absl::StatusOr<dataset::Manifest> other = LoadManifest(dataset.manifest_digest);
+    const absl::StatusOr<dataset::Manifest> other = LoadManifest(context_, dataset.manifest_digest);
     if (!other.ok()) return;  // what it needs is not known: remove nothing
     for (const dataset::Shard& shard : other->shards) unused.erase(shard.digest);
   }

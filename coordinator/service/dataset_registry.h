@@ -44,8 +44,6 @@ class DatasetRegistry {
   void RemoveFiles(const std::string& manifest_digest);
 
  private:
-  absl::StatusOr<dataset::Manifest> LoadManifest(const std::string& digest);
-
   ServiceContext& context_;
 };
 

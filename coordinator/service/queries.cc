@@ -9,6 +9,8 @@
 #include "common/version.h"
 #include "coordinator/service/command_messages.h"
 #include "coordinator/service/convert.h"
+#include "coordinator/service/leakage_view.h"
+#include "coordinator/service/manifests.h"
 #include "coordinator/service/resolve.h"
 #include "coordinator/service/views.h"
 
@@ -104,7 +106,13 @@ absl::StatusOr<v1::GetDatasetResponse> Queries::GetDataset(std::string_view name
   const auto state = context_.engine.snapshot();
   MEAD_ASSIGN_OR_RETURN(const core::Dataset* dataset, FindDataset(*state, name));
   v1::GetDatasetResponse response;
-  *response.mutable_dataset() = DatasetView(*dataset);
+  v1::Dataset& view = *response.mutable_dataset();
+  view = DatasetView(*dataset);
+  if (view.leakage().groups() == 0 && view.leakage().label_conflicts() == 0) return response;
+  // A manifest that cannot be read is for VerifyDataset to tell; the counts hold all the same.
+  const absl::StatusOr<dataset::Manifest> manifest =
+      LoadManifest(context_, dataset->manifest_digest);
+  if (manifest.ok()) AddLeakageNames(*manifest, *view.mutable_leakage());
   return response;
 }
 

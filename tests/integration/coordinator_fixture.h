@@ -55,9 +55,13 @@ class CoordinatorTest : public ::testing::Test {
     synth.images_per_class = 5;
     synth.size = 32;
     EXPECT_TRUE(dataset::SynthesizeDataset(synth).ok());
+    return Import(kSetName, pictures);
+  }
+
+  v1::Dataset Import(const std::string& name, const std::string& path) {
     v1::ImportDatasetRequest request;
-    request.set_name(kSetName);
-    request.set_path(pictures);
+    request.set_name(name);
+    request.set_path(path);
     grpc::ClientContext context;
     SetDeadline(context);
     auto reader = datasets_->ImportDataset(&context, request);

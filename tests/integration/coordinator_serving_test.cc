@@ -6,6 +6,7 @@
 #include <httplib.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -93,6 +94,32 @@ TEST_F(CoordinatorTest, HttpShowsARunningTrialWithItsFigures) {
   EXPECT_EQ(missing->status, 404);
   EXPECT_THAT(missing->body, HasSubstr("\"name\":\"NOT_FOUND\""));
   EXPECT_EQ(client.Get("/api/v1/trials/" + sweep.id() + "-0/confusion?epoch=x")->status, 400);
+}
+
+TEST_F(CoordinatorTest, DataSetsTellWhichPicturesAreOnBothSides) {
+  namespace fs = std::filesystem;
+  ImportTinySet();
+  const fs::path made = dir_.path() / "pictures";
+  const fs::path given = dir_.path() / "given";
+  for (const char* name : {"polyps", "normal-cecum"}) {
+    for (const char* side : {"train", "test"}) {
+      fs::create_directories(given / side / name);
+      for (int i = 0; i < 2; ++i) {
+        // Picture 1 on both sides.
+        const int number = i + (side == std::string("test") ? 1 : 0);
+        const std::string file = absl::StrCat(name, "-0000", number, ".jpg");
+        fs::copy(made / name / file, given / side / name / file);
+      }
+    }
+  }
+  EXPECT_EQ(Import("given", given).leakage().straddling_groups(), 2u);
+
+  const auto http = web::HttpServer::Start(coordinator_->context(), {"127.0.0.1", 0});
+  ASSERT_TRUE(http.ok()) << http.status();
+  httplib::Client client("127.0.0.1", (*http)->endpoint().port);
+  EXPECT_THAT(client.Get("/api/v1/datasets/given")->body,
+              AllOf(HasSubstr("\"trainPaths\":[\"train/polyps/polyps-00001.jpg\"]"),
+                    HasSubstr("\"valPaths\":[\"test/polyps/polyps-00001.jpg\"]")));
 }
 
 TEST_F(CoordinatorTest, ATakenPortAndAFolderInUseAreNamed) {

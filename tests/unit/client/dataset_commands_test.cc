@@ -100,6 +100,59 @@ TEST_F(DatasetCommandsTest, ListAndDescribeShowCountsAndWhatWasLeftOut) {
   EXPECT_EQ(home_.Run({"dataset", "describe", "other"}).exit_code, 2);
 }
 
+TEST_F(DatasetCommandsTest, DescribeShowsNearDuplicatesAndTheRemedy) {
+  mead::v1::Dataset dataset;
+  dataset.set_name("kvasir");
+  auto& leakage = *dataset.mutable_leakage();
+  leakage.set_guarded(false);
+  server_.state().datasets = {dataset};
+  EXPECT_THAT(home_.Run({"dataset", "describe", "kvasir"}).out,
+              HasSubstr("leakage:   not guarded (--no-leakage-guard)\n"));
+  leakage.set_guarded(true);
+  leakage.set_group_by("p([0-9]+)");
+  server_.state().datasets = {dataset};
+  EXPECT_THAT(home_.Run({"dataset", "describe", "kvasir"}).out,
+              HasSubstr("leakage:   guarded: no near-duplicates; paths grouped by p([0-9]+)\n"));
+  leakage.clear_group_by();
+  leakage.set_groups(2);
+  leakage.set_grouped_samples(5);
+  leakage.set_straddling_groups(1);
+  leakage.set_straddling_train_samples(1);
+  leakage.set_straddling_val_samples(1);
+  auto& straddling = *leakage.add_near_duplicates();
+  straddling.add_train_paths("train/a.jpg");
+  straddling.add_val_paths("test/b.jpg");
+  auto& other = *leakage.add_near_duplicates();
+  for (const char* path : {"train/c.jpg", "train/d.jpg", "train/e.jpg"}) {
+    other.add_train_paths(path);
+  }
+  leakage.set_label_conflicts(1);
+  auto& conflict = *leakage.add_conflicting();
+  conflict.set_path("train/x/1.jpg");
+  conflict.set_other_path("train/y/1.jpg");
+  server_.state().datasets = {dataset};
+  const ClientResult result = home_.Run({"dataset", "describe", "kvasir"});
+  EXPECT_THAT(
+      result.out,
+      HasSubstr(
+          "leakage:   guarded: 2 groups of 5 near-duplicates, 1 on both sides of the split\n"));
+  EXPECT_THAT(result.out,
+              HasSubstr("NEAR-DUPLICATES  TRAIN  VALIDATION  SUCH AS\n"
+                        "              2      1           1  train/a.jpg, test/b.jpg\n"
+                        "              3      3           0  train/c.jpg, train/d.jpg\n"));
+  EXPECT_EQ(result.err,
+            "mead: 1 group of near-duplicates on both sides of the given split (1 training, 1 "
+            "validation images): scores will flatter\n"
+            "  train/a.jpg and test/b.jpg\n"
+            "  add it again under another name with --drop-straddling to leave those training "
+            "images out\n"
+            "mead: 1 image lies in two classes, byte for byte\n"
+            "  train/x/1.jpg and train/y/1.jpg\n"
+            "  remove the wrong one of each and add the data set again\n");
+  EXPECT_THAT(home_.Run({"dataset", "describe", "kvasir", "-o", "json"}).out,
+              HasSubstr("train/e.jpg"));
+}
+
 TEST_F(DatasetCommandsTest, VerifySaysWhetherAllIsSound) {
   EXPECT_EQ(home_.Run({"dataset", "verify", "kvasir"}).out,
             "data set kvasir is sound: 3 shards, 3.0 MiB, every SHA-256 as recorded\n");
