@@ -3,8 +3,9 @@
 // Input:  a folder per class; train/ and test/ (or val/, valid/, validation/) folders of them;
 //         or a .zip, .tar, .tar.gz of either.
 // Output: out_dir/manifest.json and out_dir/<split>-<index>.tar (ShardFileName).
-//         The same pictures, name and seed give the same bytes, on any machine, for any thread
-//         count.
+//         The same pictures, name and seed give the same bytes for any thread count, and on any
+//         machine of one architecture: whether two pictures show the same is decided in floating
+//         point.
 // Thread: blocks; call it from any thread. The callback runs on the calling thread.
 #pragma once
 

@@ -67,27 +67,33 @@ inline void Transpose(const __m512i* in, __m512i* out) {
   }
 }
 
-// product[kRows][64] = rows[kRows][inner] * panel[inner / 2][64, 2], the sums in registers.
-template <int kRows>
-inline __attribute__((always_inline)) void MultiplyRows(const uint16_t* rows, int64_t inner,
-                                                        const uint16_t* panel, float* product) {
+// sums[kRows][64] (+)= rows * panel over `pairs` of the inner dimension, the sums in
+// registers throughout. panel: [pairs][64] elements of two bfloat16. Pair p of row r is the
+// 32-bit element at rows + r * row_stride + p * pair_stride. kAdd: to what sums holds.
+template <int kRows, bool kAdd>
+inline __attribute__((always_inline)) void MultiplyRows(const uint32_t* rows, int64_t row_stride,
+                                                        int64_t pair_stride, const uint32_t* panel,
+                                                        int64_t pairs, float* sums) {
   constexpr int kVectors = kConvPanelColumns / kLanes;
   __m512 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = _mm512_setzero_ps();
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] =
+          kAdd ? _mm512_loadu_ps(sums + r * kConvPanelColumns + v * kLanes) : _mm512_setzero_ps();
+    }
   }
-  for (int64_t c = 0; c < inner; c += 2) {
+  for (int64_t p = 0; p < pairs; ++p) {
     __m512i column[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      column[v] = _mm512_loadu_si512(panel + c * kConvPanelColumns + v * 2 * kLanes);
+      column[v] = _mm512_loadu_si512(panel + p * kConvPanelColumns + v * kLanes);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       int pair;
-      __builtin_memcpy(&pair, rows + r * inner + c, sizeof(pair));
+      __builtin_memcpy(&pair, rows + r * row_stride + p * pair_stride, sizeof(pair));
       const __m512i row = _mm512_set1_epi32(pair);
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
@@ -99,30 +105,36 @@ inline __attribute__((always_inline)) void MultiplyRows(const uint16_t* rows, in
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(product + r * kConvPanelColumns + v * kLanes, sum[r][v]);
+      _mm512_storeu_ps(sums + r * kConvPanelColumns + v * kLanes, sum[r][v]);
     }
   }
 }
 
-// The same for any number of rows: six at a time fill the registers.
+// product[count][64] = rows[count][inner] * panel[inner / 2][64, 2]: six rows at a time fill
+// the registers.
 inline void MultiplyPanel(const uint16_t* rows, int64_t count, int64_t inner, const uint16_t* panel,
                           float* product) {
+  // Elements of two; nothing is read through these pointers but by instructions that take
+  // any address.
+  const auto* row = reinterpret_cast<const uint32_t*>(rows);
+  const auto* columns = reinterpret_cast<const uint32_t*>(panel);
+  const int64_t pairs = inner / 2;
   for (; count >= 6; count -= 6) {
-    MultiplyRows<6>(rows, inner, panel, product);
-    rows += 6 * inner;
+    MultiplyRows<6, false>(row, pairs, 1, columns, pairs, product);
+    row += 6 * pairs;
     product += 6 * kConvPanelColumns;
   }
   switch (count) {
     case 5:
-      return MultiplyRows<5>(rows, inner, panel, product);
+      return MultiplyRows<5, false>(row, pairs, 1, columns, pairs, product);
     case 4:
-      return MultiplyRows<4>(rows, inner, panel, product);
+      return MultiplyRows<4, false>(row, pairs, 1, columns, pairs, product);
     case 3:
-      return MultiplyRows<3>(rows, inner, panel, product);
+      return MultiplyRows<3, false>(row, pairs, 1, columns, pairs, product);
     case 2:
-      return MultiplyRows<2>(rows, inner, panel, product);
+      return MultiplyRows<2, false>(row, pairs, 1, columns, pairs, product);
     case 1:
-      return MultiplyRows<1>(rows, inner, panel, product);
+      return MultiplyRows<1, false>(row, pairs, 1, columns, pairs, product);
     default:
       return;
   }

@@ -286,40 +286,11 @@ void PackGradient(const uint16_t* dy, const WinogradPictures& pictures, int64_t 
   }
 }
 
-// sums[kRows][64] (+)= gradient[pairs][kRows of 16] * input[pairs][64].
-template <int kRows>
-inline __attribute__((always_inline)) void AccumulateRows(const uint32_t* input,
-                                                          const uint32_t* gradient, int64_t pairs,
-                                                          bool first, float* sums) {
-  constexpr int kVectors = kPanel / kLanes;
-  __m512 sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) {
-      sum[r][j] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + r * kPanel + j * kLanes);
-    }
-  }
-  for (int64_t p = 0; p < pairs; ++p) {
-    __m512i column[kVectors];
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) {
-      column[j] = _mm512_loadu_si512(input + p * kPanel + j * kLanes);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const __m512i row = _mm512_set1_epi32(static_cast<int>(gradient[p * kLanes + r]));
-#pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) {
-        sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)column[j], (__m512bh)row);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) _mm512_storeu_ps(sums + r * kPanel + j * kLanes, sum[r][j]);
-  }
+template <bool kAdd>
+void AccumulateChunk(const uint32_t* input, const uint32_t* gradient, int64_t pairs, float* sums) {
+  MultiplyRows<6, kAdd>(gradient, 1, kLanes, input, pairs, sums);
+  MultiplyRows<5, kAdd>(gradient + 6, 1, kLanes, input, pairs, sums + 6 * kPanel);
+  MultiplyRows<5, kAdd>(gradient + 11, 1, kLanes, input, pairs, sums + 11 * kPanel);
 }
 
 void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, int64_t rows,
@@ -330,13 +301,13 @@ void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, 
   const int64_t step = (pairs + chunks - 1) / chunks;
   for (int64_t p = 0; p < pairs; p += step) {
     const int64_t count = pairs - p < step ? pairs - p : step;
-    const bool fresh = first && p == 0;
     for (int64_t r = 0; r < rows; r += kLanes) {
-      const uint32_t* rows16 = gradient + r * pairs + p * kLanes;
-      float* to = sums + r * kPanel;
-      AccumulateRows<6>(input + p * kPanel, rows16, count, fresh, to);
-      AccumulateRows<5>(input + p * kPanel, rows16 + 6, count, fresh, to + 6 * kPanel);
-      AccumulateRows<5>(input + p * kPanel, rows16 + 11, count, fresh, to + 11 * kPanel);
+      const uint32_t* of_rows = gradient + r * pairs + p * kLanes;
+      if (first && p == 0) {
+        AccumulateChunk<false>(input + p * kPanel, of_rows, count, sums + r * kPanel);
+      } else {
+        AccumulateChunk<true>(input + p * kPanel, of_rows, count, sums + r * kPanel);
+      }
     }
   }
 }

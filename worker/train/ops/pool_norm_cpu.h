@@ -13,7 +13,6 @@
 
 namespace mead::train {
 
-// winner: may be null.
 template <typename T>
 void PoolNormApplyOnCpu(const T* x, const PoolNormShape& shape,
                         NormCoefficients<NormAccumulate<T>> coefficients, T* y, uint8_t* winner);

@@ -56,7 +56,6 @@ void Apply(const T* x, const PoolNormShape& s, int64_t begin, int64_t end, const
           }
         }
         Store(best, y + to + c);
-        if (winner == nullptr) continue;
         const U8 bytes = __builtin_convertvector(winners, U8);
         __builtin_memcpy(winner + to + c, &bytes, sizeof(bytes));
       }
