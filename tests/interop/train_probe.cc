@@ -104,8 +104,7 @@ void Updates(char** argv) {
   results.insert(results.end(), average.state().begin(), average.state().end());
   results.push_back({"norms", at::stack(norms)});
   std::vector<TensorData> tensors;
-  std::vector<at::Tensor> kept;
-  AppendForWriting(results, "", tensors, kept);
+  AppendForWriting(results, "", tensors);
   WriteSafetensors(argv[3], std::move(tensors), {});
 }
 

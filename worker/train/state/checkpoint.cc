@@ -41,9 +41,8 @@ int64_t Number(const SafetensorsFile& file, const std::string& key) {
 void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
                      const ResumePoint& point) {
   std::vector<TensorData> tensors;
-  std::vector<at::Tensor> kept;
-  AppendForWriting(state.model, "", tensors, kept);
-  AppendForWriting(state.optimizer, kOptimizerPrefix, tensors, kept);
+  AppendForWriting(state.model, "", tensors);
+  AppendForWriting(state.optimizer, kOptimizerPrefix, tensors);
   std::map<std::string, std::string> metadata = Identity(options);
   metadata["epoch"] = std::to_string(point.epoch);
   metadata["global_step"] = std::to_string(point.global_step);

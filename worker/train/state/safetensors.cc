@@ -162,7 +162,8 @@ void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
   aside.Write(&header_bytes, sizeof(header_bytes));
   aside.Write(json.data(), json.size());
   for (const TensorData& tensor : tensors) {
-    aside.Write(tensor.data, static_cast<size_t>(BytesOf(tensor)));
+    const std::shared_ptr<const void> made = tensor.make ? tensor.make() : nullptr;
+    aside.Write(made ? made.get() : tensor.data, static_cast<size_t>(BytesOf(tensor)));
   }
   aside.RenameTo(path);
 }

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,12 +49,15 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// A tensor to write; the data is borrowed and dense, in row-major order.
+// A tensor to write, dense, in row-major order.
 struct TensorData {
   std::string name;
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
-  const void* data = nullptr;
+  const void* data = nullptr;  // borrowed
+  // In its place: gives the data when its turn comes and takes it back once it is written,
+  // so that what must be copied first is never in memory all at once.
+  std::function<std::shared_ptr<const void>()> make = nullptr;
 };
 
 // Writes to a file beside `path`, syncs it, renames it to `path` and syncs the

@@ -122,15 +122,19 @@ WeightsReport CopyFromWeights(const std::string& path, const std::vector<NamedTe
 }
 
 void AppendForWriting(const std::vector<NamedTensor>& tensors, const std::string& prefix,
-                      std::vector<TensorData>& out, std::vector<at::Tensor>& kept) {
+                      std::vector<TensorData>& out) {
   for (const NamedTensor& named : tensors) {
-    const at::Tensor dense =
-        named.tensor.detach().to(at::kCPU).contiguous(at::MemoryFormat::Contiguous);
-    kept.push_back(dense);
+    const at::Tensor tensor = named.tensor.detach();
+    auto make = [tensor] {
+      const auto dense = std::make_shared<at::Tensor>(
+          tensor.to(at::kCPU).contiguous(at::MemoryFormat::Contiguous));
+      return std::shared_ptr<const void>(dense, dense->const_data_ptr());
+    };
     out.push_back({.name = prefix + named.name,
-                   .dtype = dense.scalar_type() == at::kLong ? DType::kI64 : DType::kF32,
-                   .shape = dense.sizes().vec(),
-                   .data = dense.data_ptr()});
+                   .dtype = tensor.scalar_type() == at::kLong ? DType::kI64 : DType::kF32,
+                   .shape = tensor.sizes().vec(),
+                   .data = nullptr,
+                   .make = std::move(make)});
   }
 }
 

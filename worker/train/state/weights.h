@@ -24,8 +24,9 @@ WeightsReport CopyFromFile(const SafetensorsFile& file, const std::vector<NamedT
 WeightsReport CopyFromWeights(const std::string& path, const std::vector<NamedTensor>& tensors,
                               const std::vector<std::string>& ignored_prefixes);
 
-// Collects tensors for WriteSafetensors as dense CPU copies; `kept` owns them.
+// Collects tensors for WriteSafetensors, which copies each that is not dense on the CPU
+// when its turn comes.
 void AppendForWriting(const std::vector<NamedTensor>& tensors, const std::string& prefix,
-                      std::vector<TensorData>& out, std::vector<at::Tensor>& kept);
+                      std::vector<TensorData>& out);
 
 }  // namespace mead::train
