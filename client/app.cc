@@ -128,7 +128,8 @@ class AppBuilder {
                             [this] { return AddDataset(session_, add_); });
     add->add_option("NAME", add_.name, "its name from now on")->required();
     add->add_option("PATH", add_.path,
-                    "a folder per class, train/ and test/ folders of them, or a .zip or .tar.gz")
+                    "a folder per class, train/ and test/ folders of them, a CSV file with columns "
+                    "path and label, WebDataset tars, or a .zip or .tar.gz of any of these")
         ->required();
     add->add_option("--val-fraction", add_.val_fraction,
                     "share of each class for validation where no split is given")

@@ -47,6 +47,13 @@ foreach(name re2 upb address_sorting gpr grpc grpc++ grpc++_reflection)
 endforeach()
 find_program(MEAD_GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 
+# Debian's libcsv comes without a CMake config or a pkg-config file.
+find_path(MEAD_CSV_INCLUDE csv.h REQUIRED)
+find_library(MEAD_CSV_LIBRARY NAMES libcsv.a REQUIRED)
+add_library(mead_csv INTERFACE)
+target_include_directories(mead_csv SYSTEM INTERFACE ${MEAD_CSV_INCLUDE})
+target_link_libraries(mead_csv INTERFACE ${MEAD_CSV_LIBRARY})
+
 # OpenCV's own CMake config wants every module; core and imgproc are all we use.
 find_path(MEAD_OPENCV_INCLUDE opencv2/imgproc.hpp PATH_SUFFIXES opencv4 REQUIRED)
 find_library(MEAD_OPENCV_CORE opencv_core REQUIRED)

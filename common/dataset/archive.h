@@ -1,7 +1,7 @@
 // Unpacks a .zip, .tar, .tar.gz (and what else libarchive reads) of pictures.
 //
 // An archive is somebody else's: absolute names and names with ".." are refused, links and devices
-// are not made, no file is larger than kMaxImageFileBytes, and the disk is never filled.
+// are not made, no picture is larger than kMaxImageFileBytes, and the disk is never filled.
 #pragma once
 
 #include <string>

@@ -8,12 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/dataset/archive.h"
 #include "common/dataset/group_by.h"
+#include "common/dataset/input.h"
 #include "common/dataset/leakage.h"
 #include "common/dataset/near_duplicates.h"
 #include "common/dataset/pack.h"
-#include "common/dataset/scan.h"
 #include "common/dataset/split.h"
 #include "common/dataset/verify_image.h"
 #include "common/files.h"
@@ -26,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Removes the folder that an archive was unpacked into, whatever happens.
+// Removes the folder that something was unpacked into, whatever happens.
 class ScopedFolder {
  public:
   explicit ScopedFolder(fs::path path) : path_(std::move(path)) { Remove(); }
@@ -157,28 +156,14 @@ absl::StatusOr<Manifest> BuildDataset(const BuildOptions& options) {
   manifest.seed = options.seed;
 
   const ScopedFolder unpacked(fs::path(options.out_dir) / "unpacked");
-  std::string folder = options.path;
-  if (!fs::is_directory(options.path)) {
-    if (!IsArchiveName(options.path)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(options.path,
-                       " is neither a folder nor an archive: expected a folder with one folder of ",
-                       "pictures per class, or a .zip or .tar.gz of it"));
-    }
-    folder = unpacked.path();
-    MEAD_ASSIGN_OR_RETURN(manifest.quarantined, Unpack(options.path, folder, options.progress));
-  }
-  absl::StatusOr<Found> scanned = ScanFolder(folder, options.progress);
-  if (!scanned.ok()) {
-    return folder == options.path ? scanned.status()
-                                  : Annotate(scanned.status(), absl::StrCat("in ", options.path));
-  }
-  const Found& found = *scanned;
+  MEAD_ASSIGN_OR_RETURN(const Found found,
+                        FindPictures(options.path, unpacked.path(), options.progress));
   manifest.classes = found.classes;
   if (found.split_given && !options.group_by.empty()) {
     return absl::InvalidArgumentError(
-        "a pattern to group by is for splits that are made here, and these folders give one: leave "
-        "it out, or add a folder that has class folders only");
+        "a pattern to group by is for splits that are made here, and these pictures have one: "
+        "leave "
+        "it out, or add them without their split");
   }
   manifest.split_method = found.split_given ? "given" : "stratified";
   manifest.leakage_guard = options.leakage_guard ? LeakageGuard::kOn : LeakageGuard::kOff;

@@ -1,7 +1,8 @@
 // Makes a data set from a user's pictures: scan, decode-check, find near-duplicates, split, pack.
 //
-// Input:  a folder per class; train/ and test/ (or val/, valid/, validation/) folders of them;
-//         or a .zip, .tar, .tar.gz of either.
+// Input:  a folder per class; train/ and test/ (or val/, valid/, validation/) folders of them; a
+// CSV
+//         file of path,label; WebDataset tars; or a .zip, .tar, .tar.gz of any of these (input.h).
 // Output: out_dir/manifest.json and out_dir/<split>-<index>.tar (ShardFileName).
 //         The same pictures, name and seed give the same bytes for any thread count, and on any
 //         machine of one architecture: whether two pictures show the same is decided in floating

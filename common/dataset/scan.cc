@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <set>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -19,15 +18,6 @@ namespace fs = std::filesystem;
 bool IsJunk(const std::string& name) {
   return name.empty() || name[0] == '.' || name == "__MACOSX" || name == "Thumbs.db" ||
          name == "desktop.ini";
-}
-
-std::optional<Split> SplitOfFolder(const std::string& name) {
-  static const std::set<std::string> kTrain = {"train", "training"};
-  static const std::set<std::string> kVal = {"test", "testing", "val", "valid", "validation"};
-  const std::string folded = FoldName(name);
-  if (kTrain.contains(folded)) return Split::kTrain;
-  if (kVal.contains(folded)) return Split::kVal;
-  return std::nullopt;
 }
 
 class Scanner {
@@ -50,13 +40,6 @@ class Scanner {
   absl::Status CheckClassNames() const;
   void Quarantine(const std::string& path, const std::string& reason) {
     found_.quarantined.push_back({PrintableUtf8(path), reason});
-  }
-  // What a folder that looks empty may have instead.
-  std::string Hint() const {
-    if (found_.quarantined.empty()) return "";
-    const QuarantinedFile& first = found_.quarantined.front();
-    return absl::StrCat(" (not used: '", first.path, "': ", first.reason,
-                        found_.quarantined.size() > 1 ? ", and others)" : ")");
   }
 
   const Progress& progress_;
@@ -142,9 +125,10 @@ absl::Status Scanner::AddClasses(const std::string& prefix, const std::vector<st
     MEAD_ASSIGN_OR_RETURN(const uint64_t seen, AddFiles(absl::StrCat(prefix, folder, "/"), file));
     class_of_file_.resize(found_.files.size(), name);
     if (found_.files.size() == before) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the class folder '", prefix, folder, "' has no pictures", seen > 0 ? Hint() : "",
-          ": put JPEG or PNG files into it, or remove it if it is not a class"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("the class folder '", prefix, folder, "' has no pictures",
+                       seen > 0 ? HintOf(found_.quarantined) : "",
+                       ": put JPEG or PNG files into it, or remove it if it is not a class"));
     }
   }
   return absl::OkStatus();
@@ -196,7 +180,7 @@ absl::StatusOr<Found> Scanner::Run(const std::string& path) {
   std::vector<std::string> others;
   bool has_train = false;
   for (const std::string& name : top_.folders) {
-    const auto split = SplitOfFolder(name);
+    const auto split = SplitOfWord(name);
     (split ? split_folders : others).push_back(name);
     has_train |= split == Split::kTrain;
   }
@@ -215,45 +199,17 @@ absl::StatusOr<Found> Scanner::Run(const std::string& path) {
       for (const std::string& file : listing.files) {
         Quarantine(absl::StrCat(name, "/", file), "lies outside the class folders");
       }
-      MEAD_RETURN_IF_ERROR(
-          AddClasses(absl::StrCat(name, "/"), listing.folders, SplitOfFolder(name)));
+      MEAD_RETURN_IF_ERROR(AddClasses(absl::StrCat(name, "/"), listing.folders, SplitOfWord(name)));
     }
   } else {
     MEAD_RETURN_IF_ERROR(AddClasses("", top_.folders, std::nullopt));
   }
   MEAD_RETURN_IF_ERROR(CheckClassNames());
 
-  std::set<std::string> names;
-  std::set<std::string> trained;
-  for (size_t i = 0; i < found_.files.size(); ++i) {
-    names.insert(class_of_file_[i]);
-    if (found_.files[i].split != Split::kVal) trained.insert(class_of_file_[i]);
-  }
-  found_.classes.assign(names.begin(), names.end());
-  constexpr char kExpected[] =
-      "expected one folder of pictures per class, at least two, or train/ and test/ folders of "
-      "them";
-  if (found_.classes.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("no class folders in '", found_.root, "'", Hint(), ": ", kExpected));
-  }
-  if (found_.classes.size() == 1) {
-    return absl::InvalidArgumentError(absl::StrCat("only one class, '", found_.classes[0],
-                                                   "', in '", found_.root, "': ", kExpected));
-  }
-  for (const std::string& name : found_.classes) {
-    if (!trained.contains(name)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the class '", name, "' is only in the evaluation folders: add its folder to train/, or ",
-          "remove it from the others"));
-    }
-  }
-  for (size_t i = 0; i < found_.files.size(); ++i) {
-    found_.files[i].class_id =
-        static_cast<uint32_t>(std::distance(names.begin(), names.find(class_of_file_[i])));
-  }
-  std::sort(found_.files.begin(), found_.files.end(),
-            [](const FoundFile& a, const FoundFile& b) { return a.key < b.key; });
+  MEAD_RETURN_IF_ERROR(AssignClasses(class_of_file_, {},
+                                     "expected one folder of pictures per class, at least two, or "
+                                     "train/ and test/ folders of them",
+                                     found_));
   if (progress_) progress_("scan", found_.files.size(), found_.files.size());
   return std::move(found_);
 }

@@ -7,30 +7,13 @@
 // Links:   a link to a file inside the root is followed; all others are quarantined.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/dataset/build.h"
-#include "common/dataset/manifest.h"
+#include "common/dataset/found.h"
 
 namespace mead::dataset {
-
-struct FoundFile {
-  std::string key;  // relative to Found::root
-  uint32_t class_id = 0;
-  std::optional<Split> split;  // set when the folders give it
-};
-
-struct Found {
-  std::string root;                  // after looking through wrapping folders
-  std::vector<std::string> classes;  // sorted
-  bool split_given = false;
-  std::vector<FoundFile> files;  // sorted by key
-  std::vector<QuarantinedFile> quarantined;
-};
 
 // Errors: NOT_FOUND, PERMISSION_DENIED; INVALID_ARGUMENT for no class folders, one class, an empty
 // class folder, two folders that mean one class, and train/test folders mixed with others.

@@ -1,13 +1,12 @@
 #include "common/dataset/archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
 
 #include "common/files.h"
 #include "tests/support/temp_dir.h"
+#include "tests/unit/dataset/packed.h"
 #include "tests/unit/dataset/pictures.h"
 
 namespace mead::dataset {
@@ -17,42 +16,6 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-struct Member {
-  std::string name;
-  std::string content;
-  std::string link_to;  // a symbolic link if not empty
-};
-
-// Packs members as they are; the format goes by the name.
-void Pack(const std::string& path, const std::vector<Member>& members) {
-  archive* a = archive_write_new();
-  if (path.ends_with(".zip")) {
-    archive_write_set_format_zip(a);
-  } else {
-    archive_write_set_format_pax_restricted(a);
-    archive_write_add_filter_gzip(a);
-  }
-  archive_write_set_options(a, "hdrcharset=UTF-8");
-  ASSERT_EQ(archive_write_open_filename(a, path.c_str()), ARCHIVE_OK);
-  for (const Member& member : members) {
-    archive_entry* entry = archive_entry_new();
-    archive_entry_set_pathname_utf8(entry, member.name.c_str());
-    archive_entry_set_perm(entry, 0644);
-    if (!member.link_to.empty()) {
-      archive_entry_set_filetype(entry, AE_IFLNK);
-      archive_entry_set_symlink(entry, member.link_to.c_str());
-    } else {
-      archive_entry_set_filetype(entry, AE_IFREG);
-      archive_entry_set_size(entry, static_cast<la_int64_t>(member.content.size()));
-    }
-    ASSERT_GE(archive_write_header(a, entry), ARCHIVE_WARN);
-    archive_write_data(a, member.content.data(), member.content.size());
-    archive_entry_free(entry);
-  }
-  archive_write_close(a);
-  archive_write_free(a);
-}
 
 std::vector<Member> TwoClasses() {
   std::vector<Member> members;
@@ -79,7 +42,7 @@ TEST_F(ArchiveTest, ZipTarAndFolderGiveTheSameDataSet) {
   for (const Member& m : TwoClasses()) Put(dir_.path() / m.name, m.content);
   const Manifest folder = Build(dir_.Join("set")).value();
   for (const char* name : {"a.zip", "a.tar.gz", "A.TGZ"}) {
-    Pack(dir_.Join(name), TwoClasses());
+    PackMembers(dir_.Join(name), TwoClasses());
     const absl::StatusOr<Manifest> archive = Build(dir_.Join(name));
     ASSERT_TRUE(archive.ok()) << archive.status();
     EXPECT_EQ(archive->ToJson(), folder.ToJson());
@@ -91,7 +54,7 @@ TEST_F(ArchiveTest, NamesThatLeaveTheFolderAreRefused) {
   for (const char* name : {"../evil.jpg", "set/../../evil.jpg", "/tmp/mead-evil.jpg"}) {
     std::vector<Member> members = TwoClasses();
     members.push_back({name, "evil", ""});
-    Pack(dir_.Join("evil.zip"), members);
+    PackMembers(dir_.Join("evil.zip"), members);
     const absl::Status status = Build(dir_.Join("evil.zip")).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), HasSubstr("lies outside of it")) << name;
@@ -106,7 +69,7 @@ TEST_F(ArchiveTest, LinksAreNotMade) {
   std::vector<Member> members = TwoClasses();
   members.push_back({"set/polyp/out", "", "/etc"});
   members.push_back({"set/polyp/passwd.jpg", "", "/etc/passwd"});
-  Pack(dir_.Join("a.tar.gz"), members);
+  PackMembers(dir_.Join("a.tar.gz"), members);
   const Manifest m = Build(dir_.Join("a.tar.gz")).value();
   ASSERT_EQ(m.quarantined.size(), 2u);
   EXPECT_EQ(m.quarantined[0].path, "set/polyp/out");
@@ -117,7 +80,7 @@ TEST_F(ArchiveTest, LinksAreNotMade) {
 TEST_F(ArchiveTest, OneClassUnderTwoSpellingsIsAnError) {
   std::vector<Member> members = TwoClasses();
   members.push_back({"set/Polyp /7.jpg", Jpeg(40, 30, 7), ""});
-  Pack(dir_.Join("a.zip"), members);
+  PackMembers(dir_.Join("a.zip"), members);
   EXPECT_THAT(std::string(Build(dir_.Join("a.zip")).status().message()),
               AllOf(HasSubstr("a.zip"), HasSubstr("'Polyp ' and 'polyp' name one class")));
 }
@@ -126,14 +89,14 @@ TEST_F(ArchiveTest, TheSecondMemberOfANameIsLeftOut) {
   std::vector<Member> members = TwoClasses();
   members.push_back({"set/normal/0.jpg", Jpeg(40, 30, 99), ""});
   members.push_back({"set/./normal//0.jpg", Jpeg(40, 30, 99), ""});
-  Pack(dir_.Join("a.zip"), members);
+  PackMembers(dir_.Join("a.zip"), members);
   const Manifest m = Build(dir_.Join("a.zip")).value();
   EXPECT_EQ(m.samples.size(), 6u);
   EXPECT_EQ(m.quarantined.size(), 2u);
 }
 
 TEST_F(ArchiveTest, DamagedArchivesAreErrors) {
-  Pack(dir_.Join("a.tar.gz"), TwoClasses());
+  PackMembers(dir_.Join("a.tar.gz"), TwoClasses());
   const std::string whole = ReadFile(dir_.path() / "a.tar.gz").value();
   Put(dir_.path() / "cut.tar.gz", whole.substr(0, whole.size() / 2));
   Put(dir_.path() / "empty.zip", "");

@@ -176,7 +176,7 @@ TEST_F(BuildTest, WrappingFoldersAreLookedThrough) {
 
 TEST_F(BuildTest, LayoutsThatCannotWorkNameTheThingAndTheRemedy) {
   fs::create_directories(root_);
-  EXPECT_THAT(Error(), AllOf(HasSubstr("no class folders"), HasSubstr("one folder of pictures")));
+  EXPECT_THAT(Error(), AllOf(HasSubstr("no classes in"), HasSubstr("one folder of pictures")));
   PutJpegs(root_ / "polyps", 3, 100);
   EXPECT_THAT(Error(), HasSubstr("only one class, 'polyps'"));
   fs::create_directories(root_ / "normal/deeper");
@@ -202,7 +202,7 @@ TEST_F(BuildTest, GivenSplitsThatCannotWorkAreErrors) {
   PutJpegs(root_ / "test/Polyp", 2, 300);
   EXPECT_THAT(Error(), HasSubstr("'test/Polyp' and 'train/polyp' name one class"));
   fs::rename(root_ / "test/Polyp", root_ / "test/other");
-  EXPECT_THAT(Error(), HasSubstr("'other' is only in the evaluation folders"));
+  EXPECT_THAT(Error(), HasSubstr("'other' is only among the evaluation pictures"));
   fs::remove_all(root_ / "test/other");
   Put(root_ / "test/polyp/x.jpg", "broken");
   EXPECT_THAT(Error(), HasSubstr("the evaluation folders have no usable pictures"));
@@ -229,8 +229,8 @@ TEST_F(BuildTest, BadOptionsAreRefused) {
     options.val_fraction = fraction;
     EXPECT_EQ(BuildDataset(options).status().code(), absl::StatusCode::kInvalidArgument);
   }
-  Put(dir_.path() / "labels.csv", "x");
-  EXPECT_THAT(std::string(BuildDataset(Options(dir_.Join("labels.csv"))).status().message()),
+  Put(dir_.path() / "labels.txt", "x");
+  EXPECT_THAT(std::string(BuildDataset(Options(dir_.Join("labels.txt"))).status().message()),
               HasSubstr("neither a folder nor an archive"));
 }
 
@@ -382,7 +382,7 @@ TEST_F(BuildTest, PicturesOfOnePatientStayTogether) {
   fs::copy(dir_.path() / "classes", root_ / "train", fs::copy_options::recursive);
   fs::copy(dir_.path() / "classes", root_ / "test", fs::copy_options::recursive);
   EXPECT_THAT(std::string(BuildDataset(options).status().message()),
-              HasSubstr("these folders give one"));
+              HasSubstr("these pictures have one"));
 }
 
 TEST_F(BuildTest, RealColonoscopyPicturesKeepTheirOfficialSplit) {
