@@ -1,5 +1,6 @@
 #include "common/dataset/image.h"
 
+#include <jconfig.h>
 #include <png.h>
 #include <turbojpeg.h>
 
@@ -151,6 +152,12 @@ absl::StatusOr<Image> ImageDecoder::Decode(std::span<const uint8_t> file, int mi
     if (fatal || !IsHarmlessWarning(message)) return Bad(absl::StrCat("corrupt JPEG: ", message));
   }
   return image;
+}
+
+#define MEAD_TEXT_(x) #x
+#define MEAD_TEXT(x) MEAD_TEXT_(x)
+std::string DecoderVersion() {
+  return "decoder 1, libjpeg-turbo " MEAD_TEXT(LIBJPEG_TURBO_VERSION);
 }
 
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {

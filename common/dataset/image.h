@@ -58,6 +58,10 @@ class ImageDecoder {
   std::unique_ptr<Handle> handle_;
 };
 
+// Changes whenever the same file may come out as other pixels: what is kept decoded is of one
+// version.
+std::string DecoderVersion();
+
 // [height, width, 3] RGB to JPEG bytes. quality: 1 to 100.
 [[nodiscard]] absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
 
