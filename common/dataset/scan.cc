@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/dataset/image.h"
 #include "common/dataset/names.h"
 #include "common/status_util.h"
 
@@ -144,7 +145,7 @@ absl::Status Scanner::AddClasses(const std::string& prefix, const std::vector<st
     if (found_.files.size() == before) {
       return absl::InvalidArgumentError(absl::StrCat(
           "the class folder '", prefix, folder, "' has no pictures", seen > 0 ? Hint() : "",
-          ": put JPEG or PNG files into it, or remove it if it is not a class"));
+          ": put ", kImageFormats, " files into it, or remove it if it is not a class"));
     }
   }
   return absl::OkStatus();
