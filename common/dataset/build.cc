@@ -82,13 +82,14 @@ absl::Status CheckUsable(const Manifest& manifest, const std::vector<std::string
     if (train[c] > 0) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("the class '", manifest.classes[c], "' has no usable pictures to train on",
-                     reasons[c].empty() ? "" : absl::StrCat(" (", reasons[c], ")"),
-                     ": put good JPEG or PNG files into its folder, or remove it"));
+                     reasons[c].empty() ? "" : absl::StrCat(" (", reasons[c], ")"), ": put good ",
+                     kImageFormats, " files into its folder, or remove it"));
   }
   if (manifest.Count(Split::kVal) == 0) {
     return absl::InvalidArgumentError(
         manifest.split_method == "given"
-            ? "the evaluation folders have no usable pictures: put good JPEG or PNG files into them"
+            ? absl::StrCat("the evaluation folders have no usable pictures: put good ",
+                           kImageFormats, " files into them")
             : "no pictures left to evaluate on: every class needs at least two different pictures, "
               "or groups of them");
   }

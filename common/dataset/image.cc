@@ -1,6 +1,6 @@
 #include "common/dataset/image.h"
 
-#include <png.h>
+#include <jconfig.h>
 #include <turbojpeg.h>
 
 #include <algorithm>
@@ -8,13 +8,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/dataset/exif.h"
+#include "common/dataset/image_codecs.h"
 
 namespace mead::dataset {
 namespace {
-
-bool IsPng(std::span<const uint8_t> file) {
-  return file.size() >= 8 && png_sig_cmp(file.data(), 0, 8) == 0;
-}
 
 bool IsJpeg(std::span<const uint8_t> file) {
   return file.size() >= 2 && file[0] == 0xFF && file[1] == 0xD8;
@@ -42,21 +40,19 @@ bool IsHarmlessWarning(const std::string& message) {
   return message.find("extraneous bytes before marker") != std::string::npos;
 }
 
-// Owns what libpng's simplified reader allocates.
-struct PngReader {
-  png_image image{};
-  PngReader() { image.version = PNG_IMAGE_VERSION; }
-  ~PngReader() { png_image_free(&image); }
-  PngReader(const PngReader&) = delete;
-  PngReader& operator=(const PngReader&) = delete;
-
-  absl::Status Begin(std::span<const uint8_t> file) {
-    if (png_image_begin_read_from_memory(&image, file.data(), file.size()) == 0) {
-      return Bad(absl::StrCat("corrupt PNG: ", image.message));
+// Inverted CMYK, as Adobe writes it, to RGB, in place.
+// Source: Pillow's cmyk2rgb (src/libImaging/Convert.c).
+void CmykToRgb(std::vector<uint8_t>& pixels) {
+  const size_t n = pixels.size() / 4;
+  for (size_t i = 0; i < n; ++i) {
+    const uint8_t light = pixels[4 * i + 3];
+    for (size_t c = 0; c < 3; ++c) {
+      const auto ink = static_cast<uint8_t>(255 - pixels[4 * i + c]);
+      pixels[3 * i + c] = static_cast<uint8_t>(light - OnBlack(ink, light));
     }
-    return absl::OkStatus();
   }
-};
+  pixels.resize(3 * n);
+}
 
 }  // namespace
 
@@ -70,6 +66,15 @@ struct ImageDecoder::Handle {
     tjDestroy(jpeg);
     jpeg = tjInitDecompress();
   }
+
+  absl::StatusOr<ImageInfo> JpegHeader(std::span<const uint8_t> file);
+  // As stored, by 1/1, 1/2, 1/4 or 1/8.
+  absl::StatusOr<Image> JpegDecode(std::span<const uint8_t> file, const ImageInfo& stored,
+                                   int min_side);
+  // As stored.
+  absl::StatusOr<ImageInfo> Header(std::span<const uint8_t> file);
+
+  bool cmyk = false;  // of the JPEG whose header was read last
 };
 
 ImageDecoder::ImageDecoder() : handle_(std::make_unique<Handle>()) {}
@@ -77,80 +82,100 @@ ImageDecoder::~ImageDecoder() = default;
 ImageDecoder::ImageDecoder(ImageDecoder&&) noexcept = default;
 ImageDecoder& ImageDecoder::operator=(ImageDecoder&&) noexcept = default;
 
-absl::StatusOr<ImageInfo> ImageDecoder::Info(std::span<const uint8_t> file) {
+absl::StatusOr<ImageInfo> ImageDecoder::Handle::JpegHeader(std::span<const uint8_t> file) {
   ImageInfo info;
-  if (file.empty()) return Bad("empty file");
-  if (IsPng(file)) {
-    PngReader reader;
-    if (absl::Status status = reader.Begin(file); !status.ok()) return status;
-    info.format = ImageFormat::kPng;
-    info.width = static_cast<int>(std::min<png_uint_32>(reader.image.width, 1 << 30));
-    info.height = static_cast<int>(std::min<png_uint_32>(reader.image.height, 1 << 30));
-  } else if (IsJpeg(file)) {
-    int subsampling = 0;
-    int colour_space = 0;
-    if (tjDecompressHeader3(handle_->jpeg, file.data(), file.size(), &info.width, &info.height,
-                            &subsampling, &colour_space) != 0 &&
-        tjGetErrorCode(handle_->jpeg) == TJERR_FATAL) {
-      const std::string reason = tjGetErrorStr2(handle_->jpeg);
-      handle_->Renew();
-      return Bad(absl::StrCat("corrupt JPEG: ", reason));
-    }
-    if (info.width == 0 || info.height == 0) {
-      handle_->Renew();
-      return Bad("corrupt JPEG: no picture in it");
-    }
-    if (colour_space == TJCS_CMYK || colour_space == TJCS_YCCK) {
-      return Bad("CMYK JPEG: convert it to RGB");
-    }
-  } else {
-    return Bad("not a JPEG or PNG picture");
+  int subsampling = 0;
+  int colour_space = 0;
+  if (tjDecompressHeader3(jpeg, file.data(), file.size(), &info.width, &info.height, &subsampling,
+                          &colour_space) != 0 &&
+      tjGetErrorCode(jpeg) == TJERR_FATAL) {
+    const std::string reason = tjGetErrorStr2(jpeg);
+    Renew();
+    return Bad(absl::StrCat("corrupt JPEG: ", reason));
   }
-  if (absl::Status status = CheckSides(info.width, info.height); !status.ok()) return status;
+  if (info.width == 0 || info.height == 0) {
+    Renew();
+    return Bad("corrupt JPEG: no picture in it");
+  }
+  cmyk = colour_space == TJCS_CMYK || colour_space == TJCS_YCCK;
+  info.orientation = JpegOrientation(file);
   return info;
 }
 
-absl::StatusOr<Image> ImageDecoder::Decode(std::span<const uint8_t> file, int min_side) {
-  absl::StatusOr<ImageInfo> info = Info(file);
-  if (!info.ok()) return info.status();
-  Image image;
-  if (info->format == ImageFormat::kPng) {
-    PngReader reader;
-    if (absl::Status status = reader.Begin(file); !status.ok()) return status;
-    reader.image.format = PNG_FORMAT_RGB;
-    image.width = info->width;
-    image.height = info->height;
-    image.pixels.resize(PNG_IMAGE_SIZE(reader.image));
-    const png_color black = {0, 0, 0};  // behind transparent pixels
-    if (png_image_finish_read(&reader.image, &black, image.pixels.data(), 0, nullptr) == 0) {
-      return Bad(absl::StrCat("corrupt PNG: ", reader.image.message));
-    }
-    return image;
-  }
+absl::StatusOr<ImageInfo> ImageDecoder::Handle::Header(std::span<const uint8_t> file) {
+  if (file.empty()) return Bad("empty file");
+  if (IsJpeg(file)) return JpegHeader(file);
+  if (IsPng(file)) return PngHeader(file);
+  if (IsWebp(file)) return WebpHeader(file);
+  if (IsTiff(file)) return TiffHeader(file);
+  return Bad(absl::StrCat("not a ", kImageFormats, " picture"));
+}
+
+absl::StatusOr<Image> ImageDecoder::Handle::JpegDecode(std::span<const uint8_t> file,
+                                                       const ImageInfo& stored, int min_side) {
   // The scales whose inverse transforms libjpeg-turbo has in SIMD; the ones between are slower
   // than decoding more pixels.
   tjscalingfactor scale = {1, 1};
   if (min_side > 0) {
     for (int denominator : {8, 4, 2}) {
       const tjscalingfactor smaller = {1, denominator};
-      if (std::min(TJSCALED(info->width, smaller), TJSCALED(info->height, smaller)) >= min_side) {
+      if (std::min(TJSCALED(stored.width, smaller), TJSCALED(stored.height, smaller)) >= min_side) {
         scale = smaller;
         break;
       }
     }
   }
-  image.width = TJSCALED(info->width, scale);
-  image.height = TJSCALED(info->height, scale);
-  image.pixels.resize(size_t{3} * static_cast<size_t>(image.width) *
+  Image image;
+  image.width = TJSCALED(stored.width, scale);
+  image.height = TJSCALED(stored.height, scale);
+  image.pixels.resize(size_t{cmyk ? 4u : 3u} * static_cast<size_t>(image.width) *
                       static_cast<size_t>(image.height));
-  if (tjDecompress2(handle_->jpeg, file.data(), file.size(), image.pixels.data(), image.width, 0,
-                    image.height, TJPF_RGB, 0) != 0) {
-    const std::string message = tjGetErrorStr2(handle_->jpeg);
-    const bool fatal = tjGetErrorCode(handle_->jpeg) == TJERR_FATAL;
-    handle_->Renew();
+  if (tjDecompress2(jpeg, file.data(), file.size(), image.pixels.data(), image.width, 0,
+                    image.height, cmyk ? TJPF_CMYK : TJPF_RGB, 0) != 0) {
+    const std::string message = tjGetErrorStr2(jpeg);
+    const bool fatal = tjGetErrorCode(jpeg) == TJERR_FATAL;
+    Renew();
     if (fatal || !IsHarmlessWarning(message)) return Bad(absl::StrCat("corrupt JPEG: ", message));
   }
+  if (cmyk) CmykToRgb(image.pixels);
   return image;
+}
+
+absl::StatusOr<ImageInfo> ImageDecoder::Info(std::span<const uint8_t> file) {
+  absl::StatusOr<ImageInfo> info = handle_->Header(file);
+  if (!info.ok()) return info;
+  if (SwapsSides(info->orientation)) std::swap(info->width, info->height);
+  if (absl::Status status = CheckSides(info->width, info->height); !status.ok()) return status;
+  return info;
+}
+
+absl::StatusOr<Image> ImageDecoder::Decode(std::span<const uint8_t> file, int min_side) {
+  absl::StatusOr<ImageInfo> stored = Info(file);
+  if (!stored.ok()) return stored.status();
+  if (SwapsSides(stored->orientation)) std::swap(stored->width, stored->height);
+  absl::StatusOr<Image> image;
+  switch (stored->format) {
+    case ImageFormat::kJpeg:
+      image = handle_->JpegDecode(file, *stored, min_side);
+      break;
+    case ImageFormat::kPng:
+      image = PngDecode(file, *stored);
+      break;
+    case ImageFormat::kWebp:
+      image = WebpDecode(file, *stored);
+      break;
+    case ImageFormat::kTiff:
+      image = TiffDecode(file, *stored);
+      break;
+  }
+  if (!image.ok()) return image;
+  return Upright(*std::move(image), stored->orientation);
+}
+
+#define MEAD_TEXT_(x) #x
+#define MEAD_TEXT(x) MEAD_TEXT_(x)
+std::string DecoderVersion() {
+  return "decoder 2, libjpeg-turbo " MEAD_TEXT(LIBJPEG_TURBO_VERSION);
 }
 
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {

@@ -1,5 +1,8 @@
-// Pictures in memory: what they are, and their pixels. JPEG by libjpeg-turbo, PNG by libpng.
-// EXIF orientation is not applied (torchvision's ImageFolder does not either).
+// Pictures in memory: what they are, and their pixels. JPEG by libjpeg-turbo (grey, CMYK and YCCK
+// as well), PNG by libpng, WebP by libwebp, TIFF by libtiff.
+//
+// Upright, as EXIF says which way up they were taken; on black where they are transparent; CMYK as
+// Adobe writes it. Levels are the file's: neither gamma nor colour profiles are applied.
 //
 // Thread: an ImageDecoder belongs to one thread; the free functions may be called from any.
 #pragma once
@@ -16,7 +19,10 @@
 
 namespace mead::dataset {
 
-enum class ImageFormat : uint8_t { kJpeg, kPng };
+enum class ImageFormat : uint8_t { kJpeg, kPng, kWebp, kTiff };
+
+// "JPEG, PNG, WebP or TIFF", for messages.
+inline constexpr char kImageFormats[] = "JPEG, PNG, WebP or TIFF";
 
 // Beyond these a picture is refused before anything is allocated for it.
 inline constexpr int kMinImageSide = 8;
@@ -26,8 +32,9 @@ inline constexpr uint64_t kMaxImageFileBytes = 256u << 20;
 
 struct ImageInfo {
   ImageFormat format = ImageFormat::kJpeg;
-  int width = 0;  // pixels
+  int width = 0;  // pixels, upright
   int height = 0;
+  int orientation = 1;  // exif.h: how the file has it
 };
 
 struct Image {
@@ -57,6 +64,10 @@ class ImageDecoder {
   struct Handle;
   std::unique_ptr<Handle> handle_;
 };
+
+// Changes whenever the same file may come out as other pixels: what is kept decoded is of one
+// version.
+std::string DecoderVersion();
 
 // [height, width, 3] RGB to JPEG bytes. quality: 1 to 100.
 [[nodiscard]] absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);

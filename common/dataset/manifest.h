@@ -46,7 +46,7 @@ struct Sample {
   uint32_t class_id = 0;  // index into Manifest::classes
   Split split = Split::kTrain;
   uint32_t shard = 0;  // index into Manifest::shards
-  // The picture's bytes (JPEG or PNG) are [offset, offset + size) of the shard.
+  // The picture's bytes (its file) are [offset, offset + size) of the shard.
   uint64_t offset = 0;
   uint64_t size = 0;
   std::string digest;  // of the picture's bytes

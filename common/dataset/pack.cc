@@ -109,6 +109,20 @@ std::string MemberName(const std::string& key, std::set<std::string>& taken) {
   return unique;
 }
 
+const char* ExtensionOf(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::kJpeg:
+      return ".jpg";
+    case ImageFormat::kPng:
+      return ".png";
+    case ImageFormat::kWebp:
+      return ".webp";
+    case ImageFormat::kTiff:
+      return ".tif";
+  }
+  return "";
+}
+
 }  // namespace
 
 absl::Status Pack(const std::vector<PackItem>& items, const std::string& out_dir,
@@ -143,8 +157,8 @@ absl::Status Pack(const std::vector<PackItem>& items, const std::string& out_dir
           items[i].path, " changed while the data set was being made: add the data set again"));
     }
     const std::string name = MemberName(sample.key, taken);
-    const char* extension = items[i].format == ImageFormat::kPng ? ".png" : ".jpg";
-    MEAD_ASSIGN_OR_RETURN(sample.offset, writer->Add(absl::StrCat(name, extension), content));
+    MEAD_ASSIGN_OR_RETURN(sample.offset,
+                          writer->Add(absl::StrCat(name, ExtensionOf(items[i].format)), content));
     sample.size = content.size();
     sample.shard = static_cast<uint32_t>(manifest.shards.size() - 1);
     MEAD_RETURN_IF_ERROR(

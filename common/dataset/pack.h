@@ -1,5 +1,6 @@
 // Writes pictures into WebDataset shards: tar files of about 64 MB whose members are
-// "<name>.jpg" (or .png), the file's own bytes, and "<name>.cls", the class id in decimal digits.
+// "<name>.jpg" (.png, .webp, .tif), the file's own bytes, and "<name>.cls", the class id in decimal
+// digits.
 //
 // Any WebDataset reader can read them; ours goes by the offsets in the manifest. Times and owners
 // are zero, so that the same pictures give the same bytes.

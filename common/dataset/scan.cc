@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/dataset/image.h"
 #include "common/dataset/names.h"
 #include "common/status_util.h"
 
@@ -125,10 +126,10 @@ absl::Status Scanner::AddClasses(const std::string& prefix, const std::vector<st
     MEAD_ASSIGN_OR_RETURN(const uint64_t seen, AddFiles(absl::StrCat(prefix, folder, "/"), file));
     class_of_file_.resize(found_.files.size(), name);
     if (found_.files.size() == before) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the class folder '", prefix, folder, "' has no pictures",
-                       seen > 0 ? HintOf(found_.quarantined) : "",
-                       ": put JPEG or PNG files into it, or remove it if it is not a class"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the class folder '", prefix, folder, "' has no pictures",
+          seen > 0 ? HintOf(found_.quarantined) : "", ": put ", kImageFormats,
+          " files into it, or remove it if it is not a class"));
     }
   }
   return absl::OkStatus();

@@ -76,6 +76,11 @@ absl::Status Agent::Init() {
                                                      .capacity_bytes = options_.cache_bytes,
                                                      .seed = seed_},
                                                     *artifacts_));
+  std::filesystem::path decoded = options_.dir / "cache" / "decoded";
+  if (options_.decoded_cache_bytes == 0) {
+    std::filesystem::remove_all(decoded, ignored);  // of a time when it was wanted
+    decoded.clear();
+  }
   TrainerPool::Callbacks callbacks;
   const auto with_member = [this](int slot, const auto& use) {
     if (const auto it = members_.find(slot); it != members_.end()) use(*it->second);
@@ -102,9 +107,9 @@ absl::Status Agent::Init() {
   MEAD_ASSIGN_OR_RETURN(trainers_, TrainerPool::Create({.program = options_.trainer,
                                                         .socket = socket_dir_ / "trainer.sock"},
                                                        loop_, std::move(callbacks)));
-  context_ = std::make_unique<MemberContext>(
-      MemberContext{loop_, outbox_, *trainers_, *cache_, *artifacts_, work, options_.address,
-                    options_.threads_per_slot, options_.gpu, seed_});
+  context_ = std::make_unique<MemberContext>(MemberContext{
+      loop_, outbox_, *trainers_, *cache_, *artifacts_, work, options_.address,
+      options_.threads_per_slot, options_.gpu, seed_, decoded, options_.decoded_cache_bytes});
   SessionHandlers handlers;
   handlers.registration = [this] { return Registration(); };
   handlers.on_message = [this](const v1::SessionResponse& message) {

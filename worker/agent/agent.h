@@ -39,6 +39,8 @@ struct AgentOptions {
   bool gpu = false;
   std::filesystem::path dir;
   uint64_t cache_bytes = uint64_t{20} << 30;
+  // Of decoded pictures that the trainers share; 0: none are kept.
+  uint64_t decoded_cache_bytes = uint64_t{10} << 30;
   std::filesystem::path trainer;  // mead-trainer
   int protocol_version = kProtocolVersion;
 };

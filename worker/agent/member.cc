@@ -149,6 +149,8 @@ void Member::PrepareWhenPossible() {
   prepare.set_host(context_.host);
   prepare.set_threads(context_.threads);
   prepare.set_device(context_.gpu ? absl::StrCat("cuda:", assign_.slot()) : "cpu");
+  prepare.set_cache_dir(context_.decoded_dir.string());
+  prepare.set_cache_limit_bytes(context_.decoded_limit_bytes);
   context_.trainers.Send(assign_.slot(), response);
 }
 

@@ -45,6 +45,9 @@ struct MemberContext {
   bool gpu = false;
   // Of the jitter between tries.
   uint64_t seed = 0;
+  // Decoded pictures that the trainers share; empty: none.
+  std::filesystem::path decoded_dir;
+  uint64_t decoded_limit_bytes = 0;
 };
 
 class Member {

@@ -73,6 +73,9 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
       ->capture_default_str();
   app.add_option("--cache-bytes", options.cache_bytes, "bound of the cache of data on disk")
       ->capture_default_str();
+  app.add_option("--decoded-cache-bytes", options.decoded_cache_bytes,
+                 "disk for decoded pictures, which all trainers here share, beside --cache-bytes; "
+                 "0: none, every trial decodes for itself; by default half of --cache-bytes");
   app.add_option("--threads", threads, "CPU threads per slot; by default the cores over the slots")
       ->check(CLI::Range(1, 1024));
   app.add_option("--trainer", options.trainer, "the mead-trainer program")->capture_default_str();
@@ -86,6 +89,8 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
   } catch (const CLI::ParseError& parse_error) {
     return app.exit(parse_error) == 0 ? 0 : kRefused;
   }
+  if (app.count("--decoded-cache-bytes") == 0)
+    options.decoded_cache_bytes = options.cache_bytes / 2;
   if (!probe.empty()) {
     const absl::Status health = mead::agent::ProbeHealth(dir, probe == "ready", absl::Now());
     if (health.ok()) return 0;

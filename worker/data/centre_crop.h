@@ -7,11 +7,11 @@
 
 #include <cstdint>
 
-#include "common/dataset/image.h"
+#include "common/augment/augment_plan.h"
 
 namespace mead::data {
 
-// out: [image_size, image_size, 3] uint8 RGB.
-void ResizeCentreCropInto(const dataset::Image& image, int image_size, uint8_t* out);
+// pixels: [size.height, size.width, 3], out: [image_size, image_size, 3]; uint8 RGB.
+void ResizeCentreCropInto(const uint8_t* pixels, PictureSize size, int image_size, uint8_t* out);
 
 }  // namespace mead::data

@@ -16,7 +16,7 @@
 #include "common/dataset/image.h"
 #include "common/status_util.h"
 #include "worker/data/centre_crop.h"
-#include "worker/data/pixel_cache.h"
+#include "worker/data/decoded_store.h"
 #include "worker/data/shard_reader.h"
 
 namespace mead::data {
@@ -61,7 +61,8 @@ class Loader::Impl {
         picture_bytes_(size_t{3} * static_cast<size_t>(options.image_size) *
                        static_cast<size_t>(options.image_size)),
         reader_(std::move(reader)),
-        cache_(samples_.size(), options.cache_bytes) {
+        decoded_(OpenDecodedStore(*options.manifest, {options.split, decode_side_, ""},
+                                  options.shared_cache, options.cache_bytes)) {
     for (int i = 0; i < options.threads; ++i) {
       workers_.emplace_back([this] { Work(); });
     }
@@ -125,7 +126,7 @@ class Loader::Impl {
   const int decode_side_;
   const size_t picture_bytes_;
   const ShardReader reader_;
-  PixelCache cache_;
+  const std::unique_ptr<DecodedStore> decoded_;
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
@@ -252,8 +253,9 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
   const dataset::Sample& sample = SampleOf(index);
   uint8_t* const out = slot.batch.pixels.data() + place * picture_bytes_;
   try {
-    std::shared_ptr<const dataset::Image> image = cache_.Find(index);
-    if (image == nullptr) {
+    std::optional<DecodedPicture> picture = decoded_->Find(index);
+    const bool is_new = !picture.has_value();
+    if (is_new) {
       MEAD_RETURN_IF_ERROR(reader_.Read(sample, file));
       absl::StatusOr<dataset::Image> decoded = decoder.Decode(file, decode_side_);
       if (!decoded.ok()) {
@@ -261,20 +263,20 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
                                                 " cannot be decoded: ", decoded.status().message(),
                                                 ": fetch the shard again"));
       }
-      const PictureSize size{decoded->width, decoded->height};
-      if (slot.store != nullptr && slot.store->Keep(index, size, decoded->pixels.data())) {
-        slot.batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, size)};
-        return absl::OkStatus();
-      }
-      image = std::make_shared<const dataset::Image>(*std::move(decoded));
-      cache_.Insert(index, image);
+      const auto image = std::make_shared<const dataset::Image>(*std::move(decoded));
+      picture = {{image->width, image->height}, image->pixels.data(), image};
     }
+    const PictureSize size = picture->size;
+    if (slot.store != nullptr && slot.store->Keep(index, size, picture->pixels)) {
+      if (is_new) decoded_->KeepForOthers(index, picture->holder);
+      slot.batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, size)};
+      return absl::OkStatus();
+    }
+    if (is_new) decoded_->Keep(index, picture->holder);
     if (augments_) {
-      const PictureSize size{image->width, image->height};
-      RenderAugmented(image->pixels.data(), size, Draw(slot, index, size), options_.image_size,
-                      out);
+      RenderAugmented(picture->pixels, size, Draw(slot, index, size), options_.image_size, out);
     } else {
-      ResizeCentreCropInto(*image, options_.image_size, out);
+      ResizeCentreCropInto(picture->pixels, size, options_.image_size, out);
     }
   } catch (const std::exception& error) {  // OpenCV's, the store's, and no memory
     return absl::InternalError(absl::StrCat(reader_.Describe(sample), ": ", error.what()));

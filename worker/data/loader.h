@@ -21,6 +21,7 @@
 #include "common/augment/augment_plan.h"
 #include "common/augment/picture_store.h"
 #include "common/dataset/manifest.h"
+#include "worker/data/decoded_store.h"
 
 namespace mead::data {
 
@@ -36,8 +37,10 @@ struct LoaderOptions {
   uint64_t seed = 1;
   int threads = 1;
   size_t queue_batches = 4;
-  // Decoded pictures are kept up to this many bytes, so that later epochs do not decode them
-  // again. When it is full, further ones are decoded each time.
+  // Decoded pictures are kept here, for later epochs and for all trainers of the node.
+  DecodedCacheOptions shared_cache;
+  // What finds no place there is kept in memory up to this many bytes. When that is full, further
+  // ones are decoded each time.
   uint64_t cache_bytes = 512u << 20;
 };
 

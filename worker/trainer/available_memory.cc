@@ -35,6 +35,18 @@ std::optional<int64_t> NumberIn(const char* path) {
   return file >> number ? std::optional(number) : std::nullopt;
 }
 
+// Files that the kernel holds for the cgroup and drops when memory is needed; they count as
+// used there.
+int64_t FileCacheBytes(const char* path) {
+  std::ifstream stat(path);
+  int64_t sum = 0;
+  std::string name;
+  for (int64_t bytes = 0; stat >> name >> bytes;) {
+    if (name == "inactive_file" || name == "active_file") sum += bytes;
+  }
+  return sum;
+}
+
 // The inode number of a cgroup's folder is the cgroup's own, also seen from within a
 // container, where every cgroup has the same path.
 std::string CgroupId() {
@@ -54,8 +66,9 @@ std::vector<MemorySource> MemorySources() {
   const auto limit = NumberIn("/sys/fs/cgroup/memory.max");
   const auto used = NumberIn("/sys/fs/cgroup/memory.current");
   if (limit && used) {
+    const int64_t files = FileCacheBytes("/sys/fs/cgroup/memory.stat");
     sources.push_back({.id = "cgroup/" + machine + "/" + CgroupId(),
-                       .left_bytes = std::max<int64_t>(*limit - *used, 0)});
+                       .left_bytes = std::clamp<int64_t>(*limit - *used + files, 0, *limit)});
   }
   return sources;
 }

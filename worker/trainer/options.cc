@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/sha256.h"
 
 namespace mead::trainer {
 namespace {
@@ -118,6 +119,16 @@ AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
   std::tie(out.crop_lo, out.crop_hi) = PairOf(config.crop_scale(), "crop_scale", 1, 1);
   out.lighting = config.lighting();
   return out;
+}
+
+data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string_view manifest,
+                                         std::function<void(const std::string&)> say) {
+  data::DecodedCacheOptions cache;
+  cache.dir = prepare.cache_dir();
+  cache.limit_bytes = prepare.cache_limit_bytes();
+  cache.dataset_digest = DigestOf(manifest);
+  cache.say = std::move(say);
+  return cache;
 }
 
 int LoaderThreads(const v1::Prepare& prepare) {

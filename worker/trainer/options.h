@@ -1,8 +1,13 @@
 // From the API's words to those of the training step and the data plane.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <string_view>
+
 #include "common/augment/augment_plan.h"
 #include "mead/v1/trainer.pb.h"
+#include "worker/data/decoded_store.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
 
@@ -24,6 +29,10 @@ int VirtualRanksOf(const v1::TrainConfig& config);
 
 // Errors: TrainError kUserError.
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
+
+// The node's cache of decoded pictures, for a data set with this manifest.
+data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string_view manifest,
+                                         std::function<void(const std::string&)> say);
 
 // Decoding threads of a loader.
 int LoaderThreads(const v1::Prepare& prepare);

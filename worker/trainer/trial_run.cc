@@ -88,7 +88,8 @@ class TrialRun {
 
   // Everything that needs no other rank.
   void PrepareData() {
-    manifest_ = OrThrow(dataset::Manifest::FromJson(OrThrow(ReadFile(prepare_.manifest_path()))));
+    const std::string manifest = OrThrow(ReadFile(prepare_.manifest_path()));
+    manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
     // The session checks these too, but only after Go; a wrong one should not
     // bring a whole gang together first.
     options_ = ToTrainOptions(prepare_, static_cast<int>(manifest_.classes.size()),
@@ -101,6 +102,7 @@ class TrialRun {
     loader.augment = ToAugmentOptions(config_.augment());
     loader.seed = options_.seed;
     loader.threads = LoaderThreads(prepare_);
+    loader.shared_cache = ToDecodedCache(prepare_, manifest, Say);
     loader.split = dataset::Split::kTrain;
     train_loader_ = OrThrow(data::Loader::Create(loader));
     loader.split = dataset::Split::kVal;

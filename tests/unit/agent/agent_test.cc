@@ -153,7 +153,8 @@ TEST_F(AgentTest, RegistersWithWhatItIsAndSendsHeartbeats) {
 TEST_F(AgentTest, ATrialRunsFromAssignToExitWithItsCheckpointsStored) {
   StartAgent();
   Assign("sweep-0", "steady");
-  EXPECT_THAT(WaitForReady(1), ::testing::ElementsAre(::testing::_, "cpu", "1"));
+  EXPECT_THAT(WaitForReady(1), ::testing::ElementsAre(::testing::_, "cpu", "1",
+                                                      dir_.Join("cache/decoded"), "10737418240"));
   Go("sweep-0");
   EXPECT_TRUE(WaitForExit(1).succeeded());
   const Reports reports = coordinator_->reports();

@@ -39,7 +39,9 @@ int main(int argc, char** argv) {
       reply.mutable_ready()->set_rendezvous("127.0.0.1:1");
       // What the test wants to know of this process and of its Prepare.
       reply.mutable_ready()->set_plan_digest(std::to_string(getpid()) + " " + prepare.device() +
-                                             " " + std::to_string(prepare.shard_paths_size()));
+                                             " " + std::to_string(prepare.shard_paths_size()) +
+                                             " " + prepare.cache_dir() + " " +
+                                             std::to_string(prepare.cache_limit_bytes()));
       stream->Write(reply);
       continue;
     }

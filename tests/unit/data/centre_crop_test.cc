@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "common/base/rng.h"
+#include "common/dataset/image.h"
 
 namespace mead::data {
 namespace {
@@ -18,7 +19,7 @@ size_t Bytes(int size) { return size_t{3} * static_cast<size_t>(size) * static_c
 
 std::vector<uint8_t> Evaluate(const Image& image, int size) {
   std::vector<uint8_t> out(Bytes(size));
-  ResizeCentreCropInto(image, size, out.data());
+  ResizeCentreCropInto(image.pixels.data(), {image.width, image.height}, size, out.data());
   return out;
 }
 

@@ -143,7 +143,8 @@ TEST_F(LoaderTest, EvaluationGivesEveryPictureWithItsLabel) {
       const auto image =
           decoder.Decode({reinterpret_cast<const uint8_t*>(file.data()), file.size()}, kSize);
       std::vector<uint8_t> expected(kPictureBytes);
-      ResizeCentreCropInto(*image, kSize, expected.data());
+      ResizeCentreCropInto(image->pixels.data(), {image->width, image->height}, kSize,
+                           expected.data());
       const auto at = batch.pixels.begin() + static_cast<std::ptrdiff_t>(i * kPictureBytes);
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(), at)) << sample.key;
     }
@@ -168,6 +169,63 @@ TEST_F(LoaderTest, BatchesAreTheSameForAnyThreadsCacheAndQueue) {
       EXPECT_EQ(Epoch(*loader, 2, Steps(n, 5)), second);
     }
   }
+}
+
+TEST_F(LoaderTest, ASharedCacheGivesTheSamePixelsAndIsWarmForLaterTrials) {
+  const auto reference = Loader::Create(Options()).value();
+  const uint64_t n = reference->num_samples();
+  LoaderOptions options = Options();
+  options.shared_cache.dir = dir_.Join("cache");
+  options.shared_cache.limit_bytes = 1 << 30;
+  options.shared_cache.keep_free_bytes = 0;
+  options.shared_cache.dataset_digest = DigestOf(manifest_.ToJson());
+  options.cache_bytes = 0;
+  const auto first = Loader::Create(options).value();
+  EXPECT_EQ(Epoch(*first, 1, Steps(n, 8)), Epoch(*reference, 1, Steps(n, 8)));
+  EXPECT_EQ(Epoch(*first, 2, Steps(n, 8)), Epoch(*reference, 2, Steps(n, 8)));
+  // Nothing is left to decode, so that it does not matter what the shards hold.
+  for (const std::string& path : options.shard_paths) {
+    dataset::Put(path, std::string(fs::file_size(path), 'x'));
+  }
+  const auto later = Loader::Create(options).value();
+  EXPECT_EQ(Epoch(*later, 3, Steps(n, 8)).size(), n);
+  EXPECT_EQ(Epoch(*later, 1, Steps(n, 8)), Epoch(*first, 1, Steps(n, 8)));
+  // Pictures that go on to a device are decoded no more either, and the other way round.
+  const auto device = std::make_shared<FakeStore>(1000);
+  later->KeepIn(device);
+  ASSERT_TRUE(later->StartEpoch(4, Steps(n, 8)).ok());
+  for (uint64_t i = 0; i < n; i += 8) EXPECT_TRUE(later->Next().ok());
+  EXPECT_EQ(device->usage().pictures, n);
+}
+
+TEST_F(LoaderTest, PicturesThatGoToADeviceAreKeptForOtherTrials) {
+  LoaderOptions options = Options();
+  options.shared_cache.dir = dir_.Join("cache");
+  options.shared_cache.limit_bytes = 1 << 30;
+  options.shared_cache.keep_free_bytes = 0;
+  options.shared_cache.dataset_digest = DigestOf(manifest_.ToJson());
+  std::vector<std::string> said;
+  options.shared_cache.say = [&](const std::string& line) { said.push_back(line); };
+  const auto loader = Loader::Create(options).value();
+  const uint64_t n = loader->num_samples();
+  loader->KeepIn(std::make_shared<FakeStore>(1000));
+  ASSERT_TRUE(loader->StartEpoch(1, Steps(n, 8)).ok());
+  for (uint64_t i = 0; i < n; i += 8) EXPECT_TRUE(loader->Next().ok());
+  EXPECT_TRUE(Loader::Create(options).ok());
+  EXPECT_THAT(said.back(), HasSubstr(std::to_string(n) + " of " + std::to_string(n) + " are in"));
+}
+
+TEST_F(LoaderTest, WithoutAUsableSharedCacheTheLoaderSaysSoAndWorks) {
+  LoaderOptions options = Options();
+  dataset::Put(dir_.Join("cache"), "a file");
+  options.shared_cache.dir = dir_.Join("cache");
+  options.shared_cache.limit_bytes = 1 << 30;
+  options.shared_cache.dataset_digest = DigestOf(manifest_.ToJson());
+  std::vector<std::string> said;
+  options.shared_cache.say = [&](const std::string& line) { said.push_back(line); };
+  const auto loader = Loader::Create(options).value();
+  EXPECT_THAT(said, ::testing::ElementsAre(HasSubstr("each trial decodes for itself")));
+  EXPECT_EQ(Epoch(*loader, 1, Steps(loader->num_samples(), 8)).size(), loader->num_samples());
 }
 
 TEST_F(LoaderTest, PlansForStoredPicturesGiveThePixelsThatItWouldHaveGiven) {

@@ -140,7 +140,7 @@ TEST_F(BuildTest, BadFilesAreQuarantinedAndNeverFatal) {
                                    Pair("a/garbage.jpg", HasSubstr("corrupt JPEG")),
                                    Pair("a/tiny.jpg", HasSubstr("1x1 pixels")),
                                    Pair("a/wide.jpg", HasSubstr("30000x80 pixels")),
-                                   Pair("a/notes.txt", "not a JPEG or PNG picture"),
+                                   Pair("a/notes.txt", "not a JPEG, PNG, WebP or TIFF picture"),
                                    Pair("a/caf?.jpg", HasSubstr("not UTF-8")),
                                    Pair("README.md", "lies outside the class folders"),
                                    Pair("a/link.jpg", "a link that leaves the folder"),
@@ -184,7 +184,7 @@ TEST_F(BuildTest, LayoutsThatCannotWorkNameTheThingAndTheRemedy) {
                              HasSubstr("or remove it")));
   Put(root_ / "normal/x.jpg", "broken");
   EXPECT_THAT(Error(), AllOf(HasSubstr("'normal' has no usable pictures"),
-                             HasSubstr("normal/x.jpg: not a JPEG or PNG picture")));
+                             HasSubstr("normal/x.jpg: not a JPEG, PNG, WebP or TIFF picture")));
   PutJpegs(root_ / "normal", 3, 200);
   EXPECT_EQ(Error(), "");
   PutJpegs(root_ / "Polyps ", 3, 300);

@@ -28,6 +28,74 @@ TEST(ImageTest, PngComesBackExactly) {
   EXPECT_EQ(image->pixels, SmoothImage(31, 17, 3).pixels);
 }
 
+TEST(ImageTest, WebpAndTiffComeBackExactly) {
+  for (const std::string& file : {Webp(31, 17, 3), Tiff(31, 17, 3)}) {
+    const absl::StatusOr<Image> image = ImageDecoder().Decode(Bytes(file));
+    ASSERT_TRUE(image.ok()) << image.status();
+    EXPECT_EQ(image->pixels, SmoothImage(31, 17, 3).pixels);
+  }
+}
+
+TEST(ImageTest, AnotherFormatsFileThatIsCutOffIsRefused) {
+  const std::string webp = Webp(64, 48, 3);
+  const std::string tiff = Tiff(64, 48, 3);
+  const std::string png = Png(64, 48, 3);
+  for (const double share : {0.05, 0.3, 0.6, 0.97}) {
+    const auto part = [&](const std::string& file) {
+      return file.substr(0, static_cast<size_t>(share * static_cast<double>(file.size())));
+    };
+    EXPECT_THAT(Reason(part(webp)), HasSubstr("corrupt WebP")) << share;
+    EXPECT_THAT(Reason(part(tiff)), HasSubstr("corrupt TIFF")) << share;
+    EXPECT_THAT(Reason(part(png)), HasSubstr("corrupt PNG")) << share;
+  }
+}
+
+TEST(ImageTest, HeadersThatClaimTooMuchAreRefusedBeforeAnythingIsDecoded) {
+  std::string png = Png(40, 40, 1);
+  png[17] = 2;  // 131,112 wide
+  EXPECT_THAT(Reason(png), HasSubstr("131112x40 pixels: larger than 16384"));
+  std::string tiff = Tiff(40, 40, 1);
+  tiff[20] = 3;  // 196,648 wide
+  EXPECT_THAT(Reason(tiff), HasSubstr("196648x40 pixels: larger than 16384"));
+  EXPECT_THAT(Reason(Webp(4, 40, 1)), HasSubstr("4x40 pixels: smaller than 8"));
+}
+
+TEST(ImageTest, ATurnedPictureIsUprightAtEveryScale) {
+  // What a viewer shows, by the definition of each value: stored (x, y) of the pixel at (x, y).
+  const std::string file = Jpeg(96, 64, 3);
+  ImageDecoder decoder;
+  for (const int min_side : {0, 32, 16}) {
+    const Image stored = decoder.Decode(Bytes(file), min_side).value();
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+      const std::string turned_file = WithOrientation(file, orientation);
+      const Image turned = decoder.Decode(Bytes(turned_file), min_side).value();
+      const ImageInfo info = decoder.Info(Bytes(turned_file)).value();
+      EXPECT_EQ(std::pair(info.width, info.height),
+                orientation < 5 ? std::pair(96, 64) : std::pair(64, 96));
+      ASSERT_EQ(std::pair(turned.width, turned.height),
+                orientation < 5 ? std::pair(stored.width, stored.height)
+                                : std::pair(stored.height, stored.width));
+      const int right = stored.width - 1;
+      const int bottom = stored.height - 1;
+      size_t wrong = 0;
+      for (int y = 0; y < turned.height; ++y) {
+        for (int x = 0; x < turned.width; ++x) {
+          const std::pair<int, int> at[] = {
+              {x, y}, {right - x, y},  {right - x, bottom - y}, {x, bottom - y},
+              {y, x}, {y, bottom - x}, {right - y, bottom - x}, {right - y, x}};
+          const auto [from_x, from_y] = at[orientation - 1];
+          for (int c = 0; c < 3; ++c) {
+            wrong += turned.pixels[static_cast<size_t>(3 * (y * turned.width + x) + c)] !=
+                     stored.pixels[static_cast<size_t>(3 * (from_y * stored.width + from_x) + c)];
+          }
+        }
+      }
+      EXPECT_EQ(wrong, 0u) << "orientation " << orientation << ", min_side " << min_side;
+    }
+  }
+  EXPECT_EQ(decoder.Info(Bytes(WithOrientation(file, 9)))->orientation, 1);
+}
+
 TEST(ImageTest, JpegComesBackNearly) {
   const absl::StatusOr<Image> image = ImageDecoder().Decode(Bytes(Jpeg(64, 48, 3)));
   ASSERT_TRUE(image.ok()) << image.status();
@@ -57,7 +125,7 @@ TEST(ImageTest, DecodesNoSmallerThanAskedFor) {
 TEST(ImageTest, BadFilesAreRefusedInWords) {
   const std::string good = Jpeg(120, 90, 1);
   EXPECT_EQ(Reason(""), "empty file");
-  EXPECT_EQ(Reason("# notes"), "not a JPEG or PNG picture");
+  EXPECT_EQ(Reason("# notes"), "not a JPEG, PNG, WebP or TIFF picture");
   EXPECT_THAT(Reason(good.substr(0, good.size() / 2)), HasSubstr("corrupt JPEG: Premature end"));
   EXPECT_THAT(Reason(good.substr(0, 3)), HasSubstr("corrupt JPEG"));
   EXPECT_THAT(Reason(Jpeg(1, 1, 1)), HasSubstr("1x1 pixels: smaller than 8 a side"));

@@ -24,7 +24,7 @@ Manifest Small() {
                {"polyp/2.jpg", 1, Split::kTrain, 0, 1536, 90, DigestOf("2"), 30, 40},
                {"polyp/3.jpg", 1, Split::kVal, 1, 512, 1536, DigestOf("3"), 50, 60}};
   m.samples[0].group = m.samples[1].group = 1;
-  m.quarantined = {{"polyp/4.txt", "not a JPEG or PNG picture"}};
+  m.quarantined = {{"polyp/4.txt", "not a JPEG, PNG, WebP or TIFF picture"}};
   m.leakage_guard = LeakageGuard::kOn;
   m.group_by = "/([0-9]+)";
   return m;

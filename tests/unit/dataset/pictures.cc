@@ -1,6 +1,7 @@
 #include "tests/unit/dataset/pictures.h"
 
 #include <png.h>
+#include <webp/encode.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -59,6 +60,54 @@ std::string Png(int width, int height, uint64_t seed) {
   }
   file.resize(size);
   return file;
+}
+
+std::string Webp(int width, int height, uint64_t seed) {
+  const Image image = SmoothImage(width, height, seed);
+  uint8_t* data = nullptr;
+  const size_t size = WebPEncodeLosslessRGB(image.pixels.data(), width, height, 3 * width, &data);
+  std::string file(reinterpret_cast<const char*>(data), size);
+  WebPFree(data);
+  return file;
+}
+
+std::string Tiff(int width, int height, uint64_t seed) {
+  const Image image = SmoothImage(width, height, seed);
+  std::string file("II*\0", 4);
+  const auto number = [&](size_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) file.push_back(static_cast<char>(value >> (8 * i)));
+  };
+  const auto entry = [&](size_t tag, size_t type, size_t count, size_t value) {
+    number(tag, 2);
+    number(type, 2);
+    number(count, 4);
+    number(value, 4);
+  };
+  constexpr size_t kShort = 3, kLong = 4, kEntries = 9;
+  const size_t bits_at = 8 + 2 + 12 * kEntries + 4;
+  number(8, 4);
+  number(kEntries, 2);
+  entry(256, kLong, 1, static_cast<size_t>(width));
+  entry(257, kLong, 1, static_cast<size_t>(height));
+  entry(258, kShort, 3, bits_at);
+  entry(259, kShort, 1, 1);  // no compression
+  entry(262, kShort, 1, 2);  // RGB
+  entry(273, kLong, 1, bits_at + 6);
+  entry(277, kShort, 1, 3);
+  entry(278, kLong, 1, static_cast<size_t>(height));
+  entry(279, kLong, 1, image.pixels.size());
+  number(0, 4);
+  for (int i = 0; i < 3; ++i) number(8, 2);
+  file.append(image.pixels.begin(), image.pixels.end());
+  return file;
+}
+
+std::string WithOrientation(std::string jpeg, int orientation) {
+  const std::string exif("Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", 25);
+  const std::string rest("\0\0\0\0\0\0", 6);
+  const std::string segment = exif + static_cast<char>(orientation) + rest;
+  return jpeg.insert(
+      2, std::string("\xFF\xE1\0", 3) + static_cast<char>(segment.size() + 2) + segment);
 }
 
 std::string WithSides(std::string jpeg, int width, int height) {

@@ -18,6 +18,13 @@ std::string Jpeg(int width, int height, uint64_t seed);
 // Its PNG file.
 std::string Png(int width, int height, uint64_t seed);
 
+// Its lossless WebP file, and its TIFF file without compression.
+std::string Webp(int width, int height, uint64_t seed);
+std::string Tiff(int width, int height, uint64_t seed);
+
+// A JPEG file whose EXIF data say that it was taken so (1 to 8).
+std::string WithOrientation(std::string jpeg, int orientation);
+
 // A JPEG file whose header claims other sides.
 std::string WithSides(std::string jpeg, int width, int height);
 

@@ -2,7 +2,7 @@
 
 The protocol: bench/harness.py.
 
-Usage: peer.py PICTURES IMAGE_SIZE BATCH WORKERS
+Usage: torchvision_side.py PICTURES IMAGE_SIZE BATCH WORKERS
 """
 
 import sys
