@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <sstream>
 
+#include "common/augment/erasing.h"
 #include "common/base/rng.h"
 
 namespace mead {
@@ -13,7 +15,30 @@ bool Coin(Rng& rng) { return (rng.NextUint64() >> 63) != 0; }
 
 int64_t Fixed(double value, int bits) { return std::llround(std::ldexp(value, bits)); }
 
+std::string Number(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
 }  // namespace
+
+std::string ProblemOf(const AugmentOptions& options) {
+  if (!(options.rotate >= 0 && options.rotate <= 180)) {
+    return "augment.rotate is " + Number(options.rotate) + ": expected 0 to 180 degrees";
+  }
+  if (!(options.crop_lo > 0 && options.crop_lo <= options.crop_hi && options.crop_hi <= 1)) {
+    return "augment.crop_scale is [" + Number(options.crop_lo) + ", " + Number(options.crop_hi) +
+           "]: expected 0 < low <= high <= 1";
+  }
+  if (!(options.lighting >= 0 && options.lighting <= 1)) {
+    return "augment.lighting is " + Number(options.lighting) + ": expected 0 to 1";
+  }
+  if (!(options.erasing >= 0 && options.erasing <= 1)) {
+    return "augment.erasing is " + Number(options.erasing) + ": expected 0 to 1";
+  }
+  return {};
+}
 
 int DecodeSideFor(const AugmentOptions& options, int image_size) {
   // The middle of the crop's range: the smallest crops may be magnified a little, which costs less
@@ -59,7 +84,8 @@ AugmentPlan DrawAugmentation(const AugmentKey& key, const AugmentOptions& option
           .y0 = Fixed((yx + yy) * origin + centre_y - 0.5, kPositionBits),
           // Contrast turns about mid-grey, brightness scales the result.
           .gain = static_cast<int32_t>(Fixed(brightness * contrast, kGainBits)),
-          .offset = static_cast<int32_t>(Fixed(128 * (1 - contrast) * brightness, kOffsetBits))};
+          .offset = static_cast<int32_t>(Fixed(128 * (1 - contrast) * brightness, kOffsetBits)),
+          .erased = DrawErasing(key, options.erasing, image_size)};
 }
 
 }  // namespace mead

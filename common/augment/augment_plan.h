@@ -1,11 +1,13 @@
 // What is done to a picture on its way into a training batch, as a pure function of the seed.
 //
-// A random square crop, rotated, flipped and lit. The plan is all there is to it: whoever
-// renders it (render.h on a CPU, worker/train/input on a GPU) gets the same bytes.
+// A random square crop, rotated, flipped and lit, now and then with a part erased. The plan is
+// all there is to it: whoever renders it (render.h on a CPU, worker/train/input on a GPU) gets
+// the same bytes.
 // Thread: pure functions; deterministic.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "common/augment/augment_math.h"
 
@@ -21,7 +23,12 @@ struct AugmentOptions {
   double crop_lo = 1;
   double crop_hi = 1;
   double lighting = 0;  // brightness and contrast factors in [1 - lighting, 1 + lighting]; 0 to 1
+  double erasing = 0;   // the probability that a rectangle is erased (erasing.h); 0 to 1
 };
+
+// The first setting that is out of its range, in words ("augment.rotate is 200: expected 0 to 180
+// degrees"); empty if none is. What follows expects none.
+std::string ProblemOf(const AugmentOptions& options);
 
 // Which random numbers: the same three always give the same ones.
 struct AugmentKey {

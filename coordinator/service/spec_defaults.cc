@@ -69,6 +69,7 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
     augment.add_crop_scale(1);
   }
   if (!augment.has_lighting()) augment.set_lighting(0);
+  if (!augment.has_erasing()) augment.set_erasing(0);
 }
 
 namespace {

@@ -118,6 +118,7 @@ void CheckAugment(const v1::AugmentConfig& augment, Violations& out) {
   out.CheckRange("train.augment.rotate", augment.rotate(), 0, 180);
   out.CheckWord("train.augment.flip", augment.flip(), {"none", "horizontal", "vertical", "both"});
   out.CheckRange("train.augment.lighting", augment.lighting(), 0, 1);
+  out.CheckRange("train.augment.erasing", augment.erasing(), 0, 1);
   if (augment.crop_scale_size() != 2) {
     out.Add("train.augment.crop_scale",
             absl::StrCat("is two shares of the picture's area, [low, high], not ",

@@ -34,18 +34,8 @@ absl::Status CheckOptions(const LoaderOptions& o) {
     return invalid(absl::StrCat("loader threads are ", o.threads, ": expected 1 to 256"));
   }
   if (o.queue_batches < 1) return invalid("queue_batches is 0: expected at least 1");
-  const AugmentOptions& a = o.augment;
-  if (!(a.rotate >= 0 && a.rotate <= 180)) {
-    return invalid(absl::StrCat("augment.rotate is ", a.rotate, ": expected 0 to 180 degrees"));
-  }
-  if (!(a.crop_lo > 0 && a.crop_lo <= a.crop_hi && a.crop_hi <= 1)) {
-    return invalid(absl::StrCat("augment.crop_scale is [", a.crop_lo, ", ", a.crop_hi,
-                                "]: expected 0 < low <= high <= 1"));
-  }
-  if (!(a.lighting >= 0 && a.lighting <= 1)) {
-    return invalid(absl::StrCat("augment.lighting is ", a.lighting, ": expected 0 to 1"));
-  }
-  return absl::OkStatus();
+  const std::string problem = ProblemOf(o.augment);
+  return problem.empty() ? absl::OkStatus() : invalid(problem);
 }
 
 }  // namespace

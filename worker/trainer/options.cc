@@ -117,6 +117,7 @@ AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
   }
   std::tie(out.crop_lo, out.crop_hi) = PairOf(config.crop_scale(), "crop_scale", 1, 1);
   out.lighting = config.lighting();
+  out.erasing = config.erasing();
   return out;
 }
 

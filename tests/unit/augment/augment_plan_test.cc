@@ -65,5 +65,14 @@ TEST(AugmentPlanTest, DecodingKeepsWhatTheMiddleCropNeeds) {
   EXPECT_EQ(DecodeSideFor({.crop_lo = 0.25, .crop_hi = 0.25}, 224), 448);
 }
 
+TEST(AugmentPlanTest, SettingsOutOfRangeAreNamed) {
+  EXPECT_EQ(ProblemOf(kAll), "");
+  EXPECT_EQ(ProblemOf({.rotate = 200}), "augment.rotate is 200: expected 0 to 180 degrees");
+  EXPECT_EQ(ProblemOf({.crop_lo = 0}),
+            "augment.crop_scale is [0, 1]: expected 0 < low <= high <= 1");
+  EXPECT_EQ(ProblemOf({.lighting = NAN}), "augment.lighting is nan: expected 0 to 1");
+  EXPECT_EQ(ProblemOf({.erasing = 1.5}), "augment.erasing is 1.5: expected 0 to 1");
+}
+
 }  // namespace
 }  // namespace mead

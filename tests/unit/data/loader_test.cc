@@ -85,8 +85,12 @@ class LoaderTest : public ::testing::Test {
     }
     options.split = split;
     options.image_size = kSize;
-    options.augment = {
-        .rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.5, .crop_hi = 1, .lighting = 0.2};
+    options.augment = {.rotate = 180,
+                       .flip = Flip::kBoth,
+                       .crop_lo = 0.5,
+                       .crop_hi = 1,
+                       .lighting = 0.2,
+                       .erasing = 0.5};
     options.seed = 7;
     options.threads = 2;
     return options;
@@ -324,6 +328,7 @@ TEST_F(LoaderTest, WrongUseIsAnErrorNotACrash) {
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.crop_lo = 0; }));
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.rotate = 181; }));
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.lighting = -0.1; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.erasing = 1.1; }));
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.shard_paths.pop_back(); }));
 }
 

@@ -244,6 +244,20 @@ TEST(SpecValidationTest, GradientsTravelInOneOfTwoTypesAndDeterministicTrialsInO
                                 HasSubstr("virtual_ranks"))));
 }
 
+TEST(SpecValidationTest, AugmentationHasItsLimitsAndCanBeSearched) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::AugmentConfig& augment = *spec.mutable_train()->mutable_augment();
+  augment.set_erasing(0.25);
+  v1::FloatRange& erasing = *AddDimension(spec, "augment.erasing").mutable_uniform();
+  erasing.set_high(0.5);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  augment.set_erasing(1.5);
+  erasing.set_high(2);
+  EXPECT_THAT(Judge(spec), UnorderedElementsAre(
+                               "train.augment.erasing: must be from 0 to 1, not 1.5",
+                               "space.augment.erasing: must be from 0 to 1, not 2"));
+}
+
 TEST(SpecValidationTest, TheErrorCarriesTheReport) {
   v1::Violation violation;
   violation.set_field("train.batch_size");
