@@ -38,9 +38,9 @@ struct AugmentPlan {
   // counted from pixel centres; 32 bits follow the point.
   int64_t xx = 0, xy = 0, x0 = 0;
   int64_t yx = 0, yy = 0, y0 = 0;
-  int32_t gain = 0;    // 12 bits follow the point; [0, 4]
-  int32_t offset = 0;  // in levels; 20 bits follow the point; [-256, 256]
-  PixelBox erased;     // painted over with ErasedLevel, after the lighting
+  int32_t gain = 0;      // 12 bits follow the point; [0, 4]
+  int32_t offset = 0;    // in levels; 20 bits follow the point; [-256, 256]
+  PixelBox erased = {};  // painted over with ErasedLevel, after the lighting
 
   bool operator==(const AugmentPlan&) const = default;
 };

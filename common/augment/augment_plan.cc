@@ -43,8 +43,22 @@ std::string ProblemOf(const AugmentOptions& options) {
 int DecodeSideFor(const AugmentOptions& options, int image_size) {
   // The middle of the crop's range: the smallest crops may be magnified a little, which costs less
   // than decoding every picture at twice the size for them.
-  const double share = (options.crop_lo + options.crop_hi) / 2;
+  double share = (options.crop_lo + options.crop_hi) / 2;
+  // Where a position box is cut off, some three quarters of the shorter side are left.
+  if (options.position_box == PositionBox::kCrop) share *= 0.75 * 0.75;
   return static_cast<int>(std::ceil(image_size / std::sqrt(share)));
+}
+
+AugmentPlan PlainPlan(PictureSize size, int image_size) {
+  const double scale = static_cast<double>(std::min(size.width, size.height)) / image_size;
+  const auto origin = [&](int side) {
+    return Fixed((side - scale * image_size) / 2 + scale / 2 - 0.5, kPositionBits);
+  };
+  return {.xx = Fixed(scale, kPositionBits),
+          .x0 = origin(size.width),
+          .yy = Fixed(scale, kPositionBits),
+          .y0 = origin(size.height),
+          .gain = 1 << kGainBits};
 }
 
 AugmentPlan DrawAugmentation(const AugmentKey& key, const AugmentOptions& options, PictureSize size,

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/augment/position_box.h"
 #include "common/augment/render.h"
 #include "common/dataset/image.h"
 #include "common/status_util.h"
@@ -46,8 +47,10 @@ class Loader::Impl {
       : options_(options),
         samples_(options.manifest->SamplesOf(options.split)),
         augments_(options.split == Split::kTrain && options.augment_train),
-        decode_side_(augments_ ? DecodeSideFor(options.augment, options.image_size)
-                               : options.image_size),
+        decode_side_(
+            DecodeSideFor(augments_ ? options.augment
+                                    : AugmentOptions{.position_box = options.augment.position_box},
+                          options.image_size)),
         picture_bytes_(size_t{3} * static_cast<size_t>(options.image_size) *
                        static_cast<size_t>(options.image_size)),
         reader_(std::move(reader)),
@@ -251,7 +254,10 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
                                                 " cannot be decoded: ", decoded.status().message(),
                                                 ": fetch the shard again"));
       }
-      const PictureSize size{decoded->width, decoded->height};
+      const PictureSize size = TreatPositionBox(options_.augment.position_box,
+                                                {decoded->width, decoded->height}, decoded->pixels);
+      decoded->width = size.width;
+      decoded->height = size.height;
       if (slot.store != nullptr && slot.store->Keep(index, size, decoded->pixels.data())) {
         slot.batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, size)};
         return absl::OkStatus();

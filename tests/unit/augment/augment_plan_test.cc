@@ -63,6 +63,17 @@ TEST(AugmentPlanTest, OneTransformLeavesTheOthersAsTheyWere) {
 TEST(AugmentPlanTest, DecodingKeepsWhatTheMiddleCropNeeds) {
   EXPECT_EQ(DecodeSideFor({.crop_lo = 1, .crop_hi = 1}, 224), 224);
   EXPECT_EQ(DecodeSideFor({.crop_lo = 0.25, .crop_hi = 0.25}, 224), 448);
+  EXPECT_EQ(DecodeSideFor({.position_box = PositionBox::kCrop}, 240), 320);
+}
+
+TEST(AugmentPlanTest, PlainIsTheCentreAtItsScale) {
+  const AugmentPlan same = PlainPlan({32, 32}, 32);
+  EXPECT_EQ(same, DrawAugmentation({1, 1, 1}, {.flip = Flip::kNone}, {32, 32}, 32));
+  // 40 of the middle columns, each pixel between two of them.
+  const AugmentPlan half = PlainPlan({60, 40}, 20);
+  EXPECT_EQ(Value(half.xx, kPositionBits), 2);
+  EXPECT_EQ(Value(half.x0, kPositionBits), 10.5);
+  EXPECT_EQ(Value(half.y0, kPositionBits), 0.5);
 }
 
 TEST(AugmentPlanTest, SettingsOutOfRangeAreNamed) {

@@ -29,6 +29,9 @@ TEST(SpecDefaultsTest, AnEmptySpecGetsTheDocumentedDefaults) {
   EXPECT_EQ(train.augment().flip(), "horizontal");
   EXPECT_TRUE(train.augment().has_erasing());
   EXPECT_EQ(train.augment().erasing(), 0);
+  EXPECT_EQ(train.augment().mixup(), 0);
+  EXPECT_EQ(train.augment().cutmix(), 0);
+  EXPECT_EQ(train.augment().position_box(), "keep");
   EXPECT_EQ(train.gradients_on_wire(), "fp32");
   EXPECT_FALSE(train.has_precision()) << "depends on the machine";
 }
