@@ -122,7 +122,8 @@ class AppBuilder {
   }
 
   void AddDatasetCommands() {
-    CLI::App* group = Group("dataset", "data sets: add, synth, list, describe, verify, remove");
+    CLI::App* group =
+        Group("dataset", "data sets: add, synth, list, describe, show, verify, remove");
     CLI::App* add = Command(group, "add", "make a data set of pictures and upload it",
                             "mead dataset add kvasir-v2 ~/kvasir-dataset-v2.zip",
                             [this] { return AddDataset(session_, add_); });
@@ -165,8 +166,38 @@ class AppBuilder {
     };
     add_named("describe", "show classes, counts, near-duplicates and files left out",
               &DescribeDataset);
+    AddDatasetShow(group);
     add_named("verify", "read every shard and compare its SHA-256", &VerifyDataset);
     add_named("remove", "remove a data set that no unfinished sweep uses", &RemoveDataset);
+  }
+
+  void AddDatasetShow(CLI::App* group) {
+    CLI::App* show =
+        Command(group, "show", "draw training pictures, as they are and augmented, into a PNG file",
+                "mead dataset show kvasir-v2 --augment rotate=180,flip=both --png sheet.png",
+                [this] { return ShowDataset(session_, show_); });
+    show->add_option("NAME", show_.name, "a data set");
+    show->add_option("--path", show_.path, "instead of NAME: a folder of pictures on this machine");
+    show->add_option("--png", show_.png, "the file to write")->required();
+    show->add_option("--augment", show_.augment,
+                     "keys of train.augment: rotate=180,flip=both,crop_scale=[0.7,1]")
+        ->type_name("KEY=VALUE,...");
+    show->add_option("--sweep", show_.sweep,
+                     "a sweep file: its train.augment (--augment replaces keys), image_size, seed");
+    show->add_option("--count", show_.count, "augmented pictures of each, one per epoch")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 64));
+    show->add_option("--pictures", show_.pictures, "how many pictures, of all classes by turns")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 256));
+    show->add_option("--class", show_.class_name, "only of this class");
+    show->add_option("--epoch", show_.epoch, "the first augmented picture's epoch")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1'000'000));
+    show->add_option("--seed", show_.seed,
+                     "train.seed, and which pictures; the sweep's, or 1 by default");
+    show->add_option("--size", show_.size,
+                     "side of a picture in pixels; the sweep's image_size, or 224 by default");
   }
 
   void AddClusterCommands() {
@@ -256,6 +287,7 @@ class AppBuilder {
   SubmitOptions submit_;
   AddDatasetOptions add_;
   SynthDatasetOptions synth_;
+  ShowDatasetOptions show_;
   LocalUpOptions up_;
   std::string id_;
   bool follow_ = false;

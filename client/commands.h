@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,22 @@ struct SynthDatasetOptions {
 [[nodiscard]] absl::StatusOr<int> DescribeDataset(Session& session, const std::string& name);
 [[nodiscard]] absl::StatusOr<int> VerifyDataset(Session& session, const std::string& name);
 [[nodiscard]] absl::StatusOr<int> RemoveDataset(Session& session, const std::string& name);
+
+// --- A data set as a trainer sees it (commands_dataset_show.cc) ---
+struct ShowDatasetOptions {
+  std::string name;
+  std::string path;  // of a folder on this machine, instead of a name
+  std::string augment;
+  std::string sweep;
+  std::optional<int> size;  // not given: the sweep's image_size; likewise the seed
+  std::optional<uint64_t> seed;
+  int count = 7;     // augmented pictures of each
+  int pictures = 6;  // rows
+  int epoch = 1;     // of the first augmented one
+  std::string class_name;
+  std::string png;
+};
+[[nodiscard]] absl::StatusOr<int> ShowDataset(Session& session, const ShowDatasetOptions& options);
 
 // --- The cluster and the client itself (commands_cluster.cc) ---
 [[nodiscard]] absl::StatusOr<int> ShowStatus(Session& session);

@@ -20,14 +20,27 @@
 
 namespace mead {
 
+// A rectangle of an output's pixels; without width or height it holds none.
+struct PixelBox {
+  int32_t left = 0, top = 0;
+  int32_t width = 0, height = 0;
+
+  bool operator==(const PixelBox&) const = default;
+};
+
+MEAD_HOST_DEVICE static inline bool Holds(const PixelBox& box, int32_t x, int32_t y) {
+  return x >= box.left && x < box.left + box.width && y >= box.top && y < box.top + box.height;
+}
+
 // What becomes of one picture in one epoch.
 struct AugmentPlan {
   // Input pixel = (xx * x + xy * y + x0, yx * x + yy * y + y0) of output pixel (x, y), both
   // counted from pixel centres; 32 bits follow the point.
   int64_t xx = 0, xy = 0, x0 = 0;
   int64_t yx = 0, yy = 0, y0 = 0;
-  int32_t gain = 0;    // 12 bits follow the point; [0, 4]
-  int32_t offset = 0;  // in levels; 20 bits follow the point; [-256, 256]
+  int32_t gain = 0;      // 12 bits follow the point; [0, 4]
+  int32_t offset = 0;    // in levels; 20 bits follow the point; [-256, 256]
+  PixelBox erased = {};  // painted over with ErasedLevel, after the lighting
 
   bool operator==(const AugmentPlan&) const = default;
 };
@@ -92,6 +105,12 @@ MEAD_HOST_DEVICE static inline I Lit(I level, int32_t gain, int32_t offset) {
   const I sum = (level * gain + (offset + (1 << (kOffsetBits - 1)))) >> kOffsetBits;
   const I not_below = sum < 0 ? sum * 0 : sum;
   return not_below > 255 ? not_below * 0 + 255 : not_below;
+}
+
+// The mean colour of ImageNet's pictures, which the network's input counts from: normalised it is
+// as near to nothing as a level comes.
+MEAD_HOST_DEVICE static inline uint8_t ErasedLevel(int channel) {
+  return channel == 0 ? 124 : channel == 1 ? 116 : 104;
 }
 
 // The pixel of a line of n that stands for place i, mirrored without repeating the ends.

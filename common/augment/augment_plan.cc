@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <sstream>
 
+#include "common/augment/erasing.h"
 #include "common/base/rng.h"
 
 namespace mead {
@@ -13,13 +15,50 @@ bool Coin(Rng& rng) { return (rng.NextUint64() >> 63) != 0; }
 
 int64_t Fixed(double value, int bits) { return std::llround(std::ldexp(value, bits)); }
 
+std::string Number(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
 }  // namespace
+
+std::string ProblemOf(const AugmentOptions& options) {
+  if (!(options.rotate >= 0 && options.rotate <= 180)) {
+    return "augment.rotate is " + Number(options.rotate) + ": expected 0 to 180 degrees";
+  }
+  if (!(options.crop_lo > 0 && options.crop_lo <= options.crop_hi && options.crop_hi <= 1)) {
+    return "augment.crop_scale is [" + Number(options.crop_lo) + ", " + Number(options.crop_hi) +
+           "]: expected 0 < low <= high <= 1";
+  }
+  if (!(options.lighting >= 0 && options.lighting <= 1)) {
+    return "augment.lighting is " + Number(options.lighting) + ": expected 0 to 1";
+  }
+  if (!(options.erasing >= 0 && options.erasing <= 1)) {
+    return "augment.erasing is " + Number(options.erasing) + ": expected 0 to 1";
+  }
+  return {};
+}
 
 int DecodeSideFor(const AugmentOptions& options, int image_size) {
   // The middle of the crop's range: the smallest crops may be magnified a little, which costs less
   // than decoding every picture at twice the size for them.
-  const double share = (options.crop_lo + options.crop_hi) / 2;
+  double share = (options.crop_lo + options.crop_hi) / 2;
+  // Where a position box is cut off, some three quarters of the shorter side are left.
+  if (options.position_box == PositionBox::kCrop) share *= 0.75 * 0.75;
   return static_cast<int>(std::ceil(image_size / std::sqrt(share)));
+}
+
+AugmentPlan PlainPlan(PictureSize size, int image_size) {
+  const double scale = static_cast<double>(std::min(size.width, size.height)) / image_size;
+  const auto origin = [&](int side) {
+    return Fixed((side - scale * image_size) / 2 + scale / 2 - 0.5, kPositionBits);
+  };
+  return {.xx = Fixed(scale, kPositionBits),
+          .x0 = origin(size.width),
+          .yy = Fixed(scale, kPositionBits),
+          .y0 = origin(size.height),
+          .gain = 1 << kGainBits};
 }
 
 AugmentPlan DrawAugmentation(const AugmentKey& key, const AugmentOptions& options, PictureSize size,
@@ -59,7 +98,8 @@ AugmentPlan DrawAugmentation(const AugmentKey& key, const AugmentOptions& option
           .y0 = Fixed((yx + yy) * origin + centre_y - 0.5, kPositionBits),
           // Contrast turns about mid-grey, brightness scales the result.
           .gain = static_cast<int32_t>(Fixed(brightness * contrast, kGainBits)),
-          .offset = static_cast<int32_t>(Fixed(128 * (1 - contrast) * brightness, kOffsetBits))};
+          .offset = static_cast<int32_t>(Fixed(128 * (1 - contrast) * brightness, kOffsetBits)),
+          .erased = DrawErasing(key, options.erasing, image_size)};
 }
 
 }  // namespace mead

@@ -1,5 +1,5 @@
 // Renders a plan on the CPU: rotation, flips, crop, resize and lighting in one pass over the
-// output's pixels.
+// output's pixels, and what is erased after it.
 //
 // Thread: pure functions, on the calling thread.
 // Source: augment_math.h says what a pixel is; every instruction set gives the same bytes.

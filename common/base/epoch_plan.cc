@@ -28,6 +28,10 @@ uint64_t EpochPlan::BatchSize(uint64_t step) const {
   return std::min(options_.batch_size, options_.num_samples - step * options_.batch_size);
 }
 
+std::span<const uint64_t> EpochPlan::Batch(uint64_t step) const {
+  return std::span<const uint64_t>(order_).subspan(step * options_.batch_size, BatchSize(step));
+}
+
 std::span<const uint64_t> EpochPlan::Slice(uint64_t step, uint32_t rank) const {
   MEAD_CHECK(rank < options_.world_size, "no such rank");
   const uint64_t size = BatchSize(step);

@@ -38,6 +38,9 @@ class EpochPlan {
   // Samples of a step over all ranks.
   uint64_t BatchSize(uint64_t step) const;
 
+  // The sample indices of a step over all ranks, in their order. Lives as long as the plan.
+  std::span<const uint64_t> Batch(uint64_t step) const;
+
   // One rank's sample indices of a step (from 0): contiguous in the global
   // order, sizes differing by at most 1 between ranks. Lives as long as the plan.
   std::span<const uint64_t> Slice(uint64_t step, uint32_t rank) const;

@@ -72,4 +72,7 @@ std::string DecoderVersion();
 // [height, width, 3] RGB to JPEG bytes. quality: 1 to 100.
 [[nodiscard]] absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
 
+// [height, width, 3] RGB to PNG bytes.
+[[nodiscard]] absl::StatusOr<std::string> EncodePng(const Image& image);
+
 }  // namespace mead::dataset

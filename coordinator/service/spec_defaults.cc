@@ -69,6 +69,10 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
     augment.add_crop_scale(1);
   }
   if (!augment.has_lighting()) augment.set_lighting(0);
+  if (!augment.has_mixup()) augment.set_mixup(0);
+  if (!augment.has_cutmix()) augment.set_cutmix(0);
+  if (!augment.has_erasing()) augment.set_erasing(0);
+  if (!augment.has_position_box()) augment.set_position_box("keep");
 }
 
 namespace {

@@ -17,6 +17,8 @@ constexpr int kMaxEpochs = 10'000;
 constexpr int kMaxVirtualRanks = 64;
 // Longer than any gradient that is of use; infinity is no limit but a typing error.
 constexpr double kMaxGradNorm = 1e9;
+// Beyond it every batch mixes half and half.
+constexpr double kMaxMixAlpha = 100;
 
 void CheckOptimizer(const v1::OptimizerConfig& optimizer, Violations& out) {
   if (optimizer.has_name()) {
@@ -118,6 +120,10 @@ void CheckAugment(const v1::AugmentConfig& augment, Violations& out) {
   out.CheckRange("train.augment.rotate", augment.rotate(), 0, 180);
   out.CheckWord("train.augment.flip", augment.flip(), {"none", "horizontal", "vertical", "both"});
   out.CheckRange("train.augment.lighting", augment.lighting(), 0, 1);
+  out.CheckRange("train.augment.mixup", augment.mixup(), 0, kMaxMixAlpha);
+  out.CheckRange("train.augment.cutmix", augment.cutmix(), 0, kMaxMixAlpha);
+  out.CheckRange("train.augment.erasing", augment.erasing(), 0, 1);
+  out.CheckWord("train.augment.position_box", augment.position_box(), {"keep", "mask", "crop"});
   if (augment.crop_scale_size() != 2) {
     out.Add("train.augment.crop_scale",
             absl::StrCat("is two shares of the picture's area, [low, high], not ",

@@ -50,7 +50,12 @@ std::vector<uint8_t> Decoded(uint64_t picture) {
 AugmentPlan PlanOf(uint64_t epoch, uint64_t picture, int side) {
   static const AugmentOptions kOptions[] = {
       {.rotate = 0, .flip = Flip::kNone},
-      {.rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.7, .crop_hi = 1, .lighting = 0.2},
+      {.rotate = 180,
+       .flip = Flip::kBoth,
+       .crop_lo = 0.7,
+       .crop_hi = 1,
+       .lighting = 0.2,
+       .erasing = 0.5},
       {.rotate = 45, .flip = Flip::kHorizontal, .crop_lo = 0.05, .crop_hi = 0.1, .lighting = 1},
   };
   return DrawAugmentation({1, epoch, picture}, kOptions[epoch % 3], SizeOf(picture), side);

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/augment/position_box.h"
 #include "common/augment/render.h"
 #include "common/dataset/image.h"
 #include "common/status_util.h"
@@ -34,18 +35,21 @@ absl::Status CheckOptions(const LoaderOptions& o) {
     return invalid(absl::StrCat("loader threads are ", o.threads, ": expected 1 to 256"));
   }
   if (o.queue_batches < 1) return invalid("queue_batches is 0: expected at least 1");
-  const AugmentOptions& a = o.augment;
-  if (!(a.rotate >= 0 && a.rotate <= 180)) {
-    return invalid(absl::StrCat("augment.rotate is ", a.rotate, ": expected 0 to 180 degrees"));
+  const std::string problem = ProblemOf(o.augment);
+  return problem.empty() ? absl::OkStatus() : invalid(problem);
+}
+
+// What the cache of decoded pictures must tell apart; change the words with position_box.cc.
+std::string VariantOf(PositionBox position_box) {
+  switch (position_box) {
+    case PositionBox::kKeep:
+      return "";
+    case PositionBox::kMask:
+      return "position box masked";
+    case PositionBox::kCrop:
+      return "position box cut off";
   }
-  if (!(a.crop_lo > 0 && a.crop_lo <= a.crop_hi && a.crop_hi <= 1)) {
-    return invalid(absl::StrCat("augment.crop_scale is [", a.crop_lo, ", ", a.crop_hi,
-                                "]: expected 0 < low <= high <= 1"));
-  }
-  if (!(a.lighting >= 0 && a.lighting <= 1)) {
-    return invalid(absl::StrCat("augment.lighting is ", a.lighting, ": expected 0 to 1"));
-  }
-  return absl::OkStatus();
+  return "";
 }
 
 }  // namespace
@@ -56,13 +60,17 @@ class Loader::Impl {
       : options_(options),
         samples_(options.manifest->SamplesOf(options.split)),
         augments_(options.split == Split::kTrain && options.augment_train),
-        decode_side_(augments_ ? DecodeSideFor(options.augment, options.image_size)
-                               : options.image_size),
+        decode_side_(
+            DecodeSideFor(augments_ ? options.augment
+                                    : AugmentOptions{.position_box = options.augment.position_box},
+                          options.image_size)),
         picture_bytes_(size_t{3} * static_cast<size_t>(options.image_size) *
                        static_cast<size_t>(options.image_size)),
         reader_(std::move(reader)),
-        decoded_(OpenDecodedStore(*options.manifest, {options.split, decode_side_, ""},
-                                  options.shared_cache, options.cache_bytes)) {
+        decoded_(OpenDecodedStore(
+            *options.manifest,
+            {options.split, decode_side_, VariantOf(options.augment.position_box)},
+            options.shared_cache, options.cache_bytes)) {
     for (int i = 0; i < options.threads; ++i) {
       workers_.emplace_back([this] { Work(); });
     }
@@ -263,6 +271,11 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
                                                 " cannot be decoded: ", decoded.status().message(),
                                                 ": fetch the shard again"));
       }
+      const PictureSize treated =
+          TreatPositionBox(options_.augment.position_box, {decoded->width, decoded->height},
+                           decoded->pixels);
+      decoded->width = treated.width;
+      decoded->height = treated.height;
       const auto image = std::make_shared<const dataset::Image>(*std::move(decoded));
       picture = {{image->width, image->height}, image->pixels.data(), image};
     }

@@ -33,7 +33,7 @@ struct LoaderOptions {
   // kTrain augments by default, kVal does not; set to false to read the training split exactly.
   bool augment_train = true;
   int image_size = 224;
-  AugmentOptions augment;
+  AugmentOptions augment;  // its position_box holds for either split
   uint64_t seed = 1;
   int threads = 1;
   size_t queue_batches = 4;

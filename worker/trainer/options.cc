@@ -1,11 +1,14 @@
 #include "worker/trainer/options.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/augment/augment_words.h"
 #include "common/sha256.h"
 
 namespace mead::trainer {
@@ -20,6 +23,18 @@ std::pair<double, double> PairOf(const google::protobuf::RepeatedField<double>& 
                             absl::StrCat(name, " needs two numbers, got ", values.size()));
   }
   return {values[0], values[1]};
+}
+
+// What a word means, or what it should have been.
+template <typename Value>
+Value WordOf(const char* key, const std::string& word,
+             std::optional<Value> (*from_name)(std::string_view), const char* known) {
+  const std::optional<Value> value = from_name(word);
+  if (!value) {
+    throw train::TrainError(train::ErrorKind::kUserError,
+                            absl::StrCat(key, " is ", known, ", got '", word, "'"));
+  }
+  return *value;
 }
 
 train::OptimizerOptions ToOptimizer(const v1::OptimizerConfig& config) {
@@ -102,22 +117,14 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
   AugmentOptions out;
   out.rotate = config.rotate();
-  const std::string flip = config.has_flip() ? config.flip() : "horizontal";
-  if (flip == "none") {
-    out.flip = Flip::kNone;
-  } else if (flip == "horizontal") {
-    out.flip = Flip::kHorizontal;
-  } else if (flip == "vertical") {
-    out.flip = Flip::kVertical;
-  } else if (flip == "both") {
-    out.flip = Flip::kBoth;
-  } else {
-    throw train::TrainError(
-        train::ErrorKind::kUserError,
-        absl::StrCat("flip is none, horizontal, vertical or both, got '", flip, "'"));
-  }
+  out.flip = WordOf("flip", config.has_flip() ? config.flip() : "horizontal", FlipFromName,
+                    "none, horizontal, vertical or both");
   std::tie(out.crop_lo, out.crop_hi) = PairOf(config.crop_scale(), "crop_scale", 1, 1);
   out.lighting = config.lighting();
+  out.erasing = config.erasing();
+  out.position_box =
+      WordOf("position_box", config.has_position_box() ? config.position_box() : "keep",
+             PositionBoxFromName, "keep, mask or crop");
   return out;
 }
 

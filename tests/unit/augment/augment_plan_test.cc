@@ -63,6 +63,26 @@ TEST(AugmentPlanTest, OneTransformLeavesTheOthersAsTheyWere) {
 TEST(AugmentPlanTest, DecodingKeepsWhatTheMiddleCropNeeds) {
   EXPECT_EQ(DecodeSideFor({.crop_lo = 1, .crop_hi = 1}, 224), 224);
   EXPECT_EQ(DecodeSideFor({.crop_lo = 0.25, .crop_hi = 0.25}, 224), 448);
+  EXPECT_EQ(DecodeSideFor({.position_box = PositionBox::kCrop}, 240), 320);
+}
+
+TEST(AugmentPlanTest, PlainIsTheCentreAtItsScale) {
+  const AugmentPlan same = PlainPlan({32, 32}, 32);
+  EXPECT_EQ(same, DrawAugmentation({1, 1, 1}, {.flip = Flip::kNone}, {32, 32}, 32));
+  // 40 of the middle columns, each pixel between two of them.
+  const AugmentPlan half = PlainPlan({60, 40}, 20);
+  EXPECT_EQ(Value(half.xx, kPositionBits), 2);
+  EXPECT_EQ(Value(half.x0, kPositionBits), 10.5);
+  EXPECT_EQ(Value(half.y0, kPositionBits), 0.5);
+}
+
+TEST(AugmentPlanTest, SettingsOutOfRangeAreNamed) {
+  EXPECT_EQ(ProblemOf(kAll), "");
+  EXPECT_EQ(ProblemOf({.rotate = 200}), "augment.rotate is 200: expected 0 to 180 degrees");
+  EXPECT_EQ(ProblemOf({.crop_lo = 0}),
+            "augment.crop_scale is [0, 1]: expected 0 < low <= high <= 1");
+  EXPECT_EQ(ProblemOf({.lighting = NAN}), "augment.lighting is nan: expected 0 to 1");
+  EXPECT_EQ(ProblemOf({.erasing = 1.5}), "augment.erasing is 1.5: expected 0 to 1");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "common/augment/augment_plan.h"
@@ -15,7 +16,28 @@ struct ReferencePlan {
   double xx = 0, xy = 0, x0 = 0;
   double yx = 0, yy = 0, y0 = 0;
   double gain = 0, offset = 0;
+  int erased_left = 0, erased_top = 0, erased_right = 0, erased_bottom = 0;
 };
+
+// As torchvision's RandomErasing draws it, from a stream of its own.
+inline void ReferenceErase(const AugmentKey& key, double probability, int image_size,
+                           ReferencePlan& plan) {
+  Rng rng = Rng::ForKey(key.seed, key.epoch, key.sample, 1);
+  if (probability <= rng.NextDouble()) return;
+  for (int tries = 0; tries < 10; ++tries) {
+    const double area = image_size * image_size * rng.Uniform(0.02, 0.33);
+    const double ratio = std::exp(rng.Uniform(std::log(0.3), std::log(3.3)));
+    const auto height = static_cast<int>(std::round(std::sqrt(area * ratio)));
+    const auto width = static_cast<int>(std::round(std::sqrt(area / ratio)));
+    if (height == 0 || width == 0 || height >= image_size || width >= image_size) continue;
+    const auto rest = [&](int length) { return static_cast<uint64_t>(image_size + 1 - length); };
+    plan.erased_left = static_cast<int>(rng.Below(rest(width)));
+    plan.erased_top = static_cast<int>(rng.Below(rest(height)));
+    plan.erased_right = plan.erased_left + width;
+    plan.erased_bottom = plan.erased_top + height;
+    return;
+  }
+}
 
 // The draws and their order are what a seed means: they never change.
 inline ReferencePlan ReferenceDraw(const AugmentKey& key, const AugmentOptions& options,
@@ -43,6 +65,7 @@ inline ReferencePlan ReferenceDraw(const AugmentKey& key, const AugmentOptions& 
   plan.y0 = centre_y - (plan.yx + plan.yy) * middle;
   plan.gain = brightness * contrast;
   plan.offset = brightness * (128 - 128 * contrast);
+  ReferenceErase(key, options.erasing, image_size, plan);
   return plan;
 }
 
@@ -65,6 +88,13 @@ inline std::vector<uint8_t> ReferencePixels(const std::vector<uint8_t>& picture,
       const double in_x = plan.xx * x + plan.xy * y + plan.x0;
       const double in_y = plan.yx * x + plan.yy * y + plan.y0;
       const double left = std::floor(in_x), top = std::floor(in_y);
+      if (x >= plan.erased_left && x < plan.erased_right && y >= plan.erased_top &&
+          y < plan.erased_bottom) {
+        for (const double mean : {0.485, 0.456, 0.406}) {
+          out.push_back(static_cast<uint8_t>(std::lround(255 * mean)));
+        }
+        continue;
+      }
       for (int c = 0; c < 3; ++c) {
         const double above = std::lerp(level(left, top, c), level(left + 1, top, c), in_x - left);
         const double below =

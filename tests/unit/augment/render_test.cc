@@ -63,6 +63,19 @@ const AugmentOptions kSettings[] = {
     {.rotate = 0, .flip = Flip::kBoth, .crop_lo = 0.5, .crop_hi = 0.9},
     {.rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.7, .crop_hi = 1, .lighting = 0.2},
     {.rotate = 45, .flip = Flip::kHorizontal, .crop_lo = 0.05, .crop_hi = 0.1, .lighting = 1},
+    // Each alone, and all together.
+    {.rotate = 180, .flip = Flip::kNone},
+    {.flip = Flip::kHorizontal},
+    {.flip = Flip::kVertical},
+    {.flip = Flip::kNone, .crop_lo = 0.3, .crop_hi = 1},
+    {.flip = Flip::kNone, .lighting = 0.4},
+    {.flip = Flip::kNone, .erasing = 1},
+    {.rotate = 180,
+     .flip = Flip::kBoth,
+     .crop_lo = 0.3,
+     .crop_hi = 1,
+     .lighting = 0.3,
+     .erasing = 0.7},
 };
 // Larger and smaller than the output, odd, narrow, and so small that mirrors face each other.
 const PictureSize kSizes[] = {{64, 64}, {97, 61}, {33, 150}, {300, 21}, {18, 18},

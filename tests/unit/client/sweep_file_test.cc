@@ -40,7 +40,7 @@ train:
   schedule: one_cycle
   optimizer: {name: adamw, lr: 1e-3, momentum: 0.9, weight_decay: 0, nesterov: true, beta1: 0.9, beta2: 0.99, trust_coefficient: 0.002, clip_grad_norm: 1}
   phases: [{epochs: 4, freeze: body}, {epochs: 8, lr_scale: [0.1, 1]}]
-  augment: {rotate: 180, flip: both, crop_scale: [0.7, 1], lighting: 0.2}
+  augment: {rotate: 180, flip: both, crop_scale: [0.7, 1], lighting: 0.2, mixup: 0.2, cutmix: 1, erasing: 0.25, position_box: mask}
   precision: bf16
   seed: 1
   label_smoothing: 0.1

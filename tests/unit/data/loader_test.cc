@@ -8,9 +8,11 @@
 #include <mutex>
 #include <numeric>
 
+#include "common/augment/position_box.h"
 #include "common/augment/render.h"
 #include "common/base/epoch_plan.h"
 #include "common/dataset/build.h"
+#include "common/dataset/synth.h"
 #include "common/files.h"
 #include "common/sha256.h"
 #include "tests/support/temp_dir.h"
@@ -85,8 +87,12 @@ class LoaderTest : public ::testing::Test {
     }
     options.split = split;
     options.image_size = kSize;
-    options.augment = {
-        .rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.5, .crop_hi = 1, .lighting = 0.2};
+    options.augment = {.rotate = 180,
+                       .flip = Flip::kBoth,
+                       .crop_lo = 0.5,
+                       .crop_hi = 1,
+                       .lighting = 0.2,
+                       .erasing = 0.5};
     options.seed = 7;
     options.threads = 2;
     return options;
@@ -275,6 +281,56 @@ TEST_F(LoaderTest, EvaluationTakesNoNoticeOfAStore) {
   EXPECT_EQ(store->usage().pictures, 0u);
 }
 
+TEST_F(LoaderTest, ThePositionBoxIsTreatedInTrainingAndEvaluation) {
+  dataset::SynthOptions synth;
+  synth.out_dir = dir_.Join("drawn");
+  synth.images_per_class = 5;
+  synth.size = 96;
+  ASSERT_TRUE(dataset::SynthesizeDataset(synth).ok());
+  dataset::BuildOptions build;
+  build.name = "drawn";
+  build.path = synth.out_dir;
+  build.out_dir = dir_.Join("out");
+  manifest_ = dataset::BuildDataset(build).value();
+  dataset::ImageDecoder decoder;
+  for (const Split split : {Split::kTrain, Split::kVal}) {
+    for (const PositionBox treatment : {PositionBox::kMask, PositionBox::kCrop}) {
+      LoaderOptions options = Options(split);
+      options.augment.position_box = treatment;
+      const auto loader = Loader::Create(options).value();
+      const auto pictures = Epoch(*loader, 1, Steps(loader->num_samples(), 8));
+      const std::vector<uint32_t> samples = manifest_.SamplesOf(split);
+      const int min_side = DecodeSideFor(
+          split == Split::kTrain ? options.augment : AugmentOptions{.position_box = treatment},
+          kSize);
+      int treated = 0;
+      for (uint64_t i = 0; i < samples.size(); ++i) {
+        const dataset::Sample& sample = manifest_.samples[samples[i]];
+        const std::string file = ReadFile(fs::path(synth.out_dir) / sample.key).value();
+        dataset::Image image =
+            decoder.Decode({reinterpret_cast<const uint8_t*>(file.data()), file.size()}, min_side)
+                .value();
+        const std::vector<uint8_t> before = image.pixels;
+        const PictureSize size =
+            TreatPositionBox(treatment, {image.width, image.height}, image.pixels);
+        image.width = size.width;
+        image.height = size.height;
+        treated += image.pixels != before ? 1 : 0;
+        std::vector<uint8_t> expected(kPictureBytes);
+        if (split == Split::kVal) {
+          ResizeCentreCropInto(image, kSize, expected.data());
+        } else {
+          RenderAugmented(image.pixels.data(), size,
+                          DrawAugmentation({7, 1, i}, options.augment, size, kSize), kSize,
+                          expected.data());
+        }
+        EXPECT_EQ(pictures.at(i), expected) << sample.key;
+      }
+      EXPECT_GT(treated, 0);
+    }
+  }
+}
+
 TEST_F(LoaderTest, RanksTogetherSeeWhatOneRankSees) {
   const auto reference = Loader::Create(Options()).value();
   const uint64_t n = reference->num_samples();
@@ -382,6 +438,7 @@ TEST_F(LoaderTest, WrongUseIsAnErrorNotACrash) {
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.crop_lo = 0; }));
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.rotate = 181; }));
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.lighting = -0.1; }));
+  EXPECT_TRUE(refused([](LoaderOptions& o) { o.augment.erasing = 1.1; }));
   EXPECT_TRUE(refused([](LoaderOptions& o) { o.shard_paths.pop_back(); }));
 }
 

@@ -145,6 +145,16 @@ TEST(ImageTest, BytesBetweenMarkersAreHarmless) {
   EXPECT_TRUE(decoder.Decode(Bytes(file)).ok()) << decoder.Decode(Bytes(file)).status();
 }
 
+TEST(ImageTest, PngGivesBackEveryPixel) {
+  const Image image = SmoothImage(57, 31, 4);
+  const std::string png = EncodePng(image).value();
+  ImageDecoder decoder;
+  const Image back = decoder.Decode(Bytes(png)).value();
+  EXPECT_EQ(back.width, 57);
+  EXPECT_EQ(back.height, 31);
+  EXPECT_EQ(back.pixels, image.pixels);
+}
+
 TEST(ImageTest, ADecoderThatMetACorruptFileStillWorks) {
   ImageDecoder decoder;
   const std::string good = Jpeg(64, 64, 1);

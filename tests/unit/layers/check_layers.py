@@ -26,7 +26,7 @@ ALLOWED = {
                         "common/base", "proto"},
     "coordinator": {"coordinator/core", "coordinator/store", "coordinator/service",
                     "coordinator/web", "common", "common/base", "proto"},
-    "client": {"common", "common/base", "common/dataset", "proto"},
+    "client": {"common", "common/augment", "common/base", "common/dataset", "proto"},
     "worker/agent": {"common", "common/base", "proto"},
     "worker/data": {"common/augment", "common/dataset", "common", "common/base"},
     # The step knows its rooms; the rooms know nothing of one another.

@@ -27,6 +27,11 @@ TEST(SpecDefaultsTest, AnEmptySpecGetsTheDocumentedDefaults) {
   EXPECT_DOUBLE_EQ(train.optimizer().momentum(), 0.9);
   EXPECT_TRUE(train.optimizer().nesterov());
   EXPECT_EQ(train.augment().flip(), "horizontal");
+  EXPECT_TRUE(train.augment().has_erasing());
+  EXPECT_EQ(train.augment().erasing(), 0);
+  EXPECT_EQ(train.augment().mixup(), 0);
+  EXPECT_EQ(train.augment().cutmix(), 0);
+  EXPECT_EQ(train.augment().position_box(), "keep");
   EXPECT_EQ(train.gradients_on_wire(), "fp32");
   EXPECT_FALSE(train.has_precision()) << "depends on the machine";
 }

@@ -104,14 +104,14 @@ TEST(SpecValidationTest, EmptyRangesAndUnknownPathsAreViolations) {
   v1::FloatRange& lr = *AddDimension(spec, "optimizer.lr").mutable_uniform();
   lr.set_low(0.1);
   lr.set_high(0.01);
-  AddDimension(spec, "augment.mixup").mutable_choice()->add_values()->set_number(0.1);
+  AddDimension(spec, "augment.cutout").mutable_choice()->add_values()->set_number(0.1);
   AddDimension(spec, "batch_size").mutable_choice();
   AddDimension(spec, "seed");
   EXPECT_THAT(
       Judge(spec),
       UnorderedElementsAre(
           AllOf(StartsWith("space.optimizer.lr:"), HasSubstr("[0.1, 0.01] is empty")),
-          AllOf(StartsWith("space.augment.mixup:"), HasSubstr("nothing that a sweep can vary")),
+          AllOf(StartsWith("space.augment.cutout:"), HasSubstr("nothing that a sweep can vary")),
           AllOf(StartsWith("space.batch_size:"), HasSubstr("the choice is empty")),
           AllOf(StartsWith("space.seed:"), HasSubstr("uniform, log_uniform, int or choice"))));
 }
@@ -242,6 +242,36 @@ TEST(SpecValidationTest, GradientsTravelInOneOfTwoTypesAndDeterministicTrialsInO
               ElementsAre(AllOf(StartsWith("train.gradients_on_wire: cannot be bf16 for "
                                            "deterministic trials"),
                                 HasSubstr("virtual_ranks"))));
+}
+
+TEST(SpecValidationTest, AugmentationHasItsLimitsAndCanBeSearched) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::AugmentConfig& augment = *spec.mutable_train()->mutable_augment();
+  augment.set_erasing(0.25);
+  v1::FloatRange& erasing = *AddDimension(spec, "augment.erasing").mutable_uniform();
+  erasing.set_high(0.5);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  augment.set_mixup(0.2);
+  augment.set_cutmix(1);
+  augment.set_position_box("crop");
+  v1::FloatRange& mixup = *AddDimension(spec, "augment.mixup").mutable_uniform();
+  mixup.set_high(0.4);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  augment.set_erasing(1.5);
+  augment.set_mixup(-0.5);
+  augment.set_cutmix(1000);
+  augment.set_position_box("cut");
+  erasing.set_high(2);
+  mixup.set_low(-1);
+  EXPECT_THAT(
+      Judge(spec),
+      UnorderedElementsAre(
+          "train.augment.erasing: must be from 0 to 1, not 1.5",
+          "train.augment.mixup: must be from 0 to 100, not -0.5",
+          "train.augment.cutmix: must be from 0 to 100, not 1000",
+          "train.augment.position_box: 'cut' is not one of keep, mask, crop; did you mean crop?",
+          "space.augment.erasing: must be from 0 to 1, not 2",
+          "space.augment.mixup: must be from 0 to 100, not -1"));
 }
 
 TEST(SpecValidationTest, TheErrorCarriesTheReport) {

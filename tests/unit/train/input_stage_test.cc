@@ -12,8 +12,12 @@ using ::testing::HasSubstr;
 
 constexpr size_t kPictureBytes = size_t{3} * kSide * kSide;
 constexpr PictureSize kSize{50, 40};
-const AugmentOptions kAugment{
-    .rotate = 180, .flip = Flip::kBoth, .crop_lo = 0.5, .crop_hi = 1, .lighting = 0.2};
+const AugmentOptions kAugment{.rotate = 180,
+                              .flip = Flip::kBoth,
+                              .crop_lo = 0.5,
+                              .crop_hi = 1,
+                              .lighting = 0.2,
+                              .erasing = 0.5};
 
 std::vector<uint8_t> Decoded(uint64_t picture) {
   Rng rng(picture);

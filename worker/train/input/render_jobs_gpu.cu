@@ -18,11 +18,16 @@ __global__ void RenderKernel(const RenderJob* __restrict__ jobs, int side,
   if (x >= side || y >= side) return;
   const RenderJob& job = jobs[blockIdx.x];
   const AugmentPlan& plan = job.plan;
+  uint8_t* pixel = out + 3 * ((job.place * side + y) * side + x);
+  if (Holds(plan.erased, x, y)) {
+    for (int c = 0; c < 3; ++c) pixel[c] = ErasedLevel(c);
+    return;
+  }
   const int place = x % kRun;
   const int32_t in_x = PositionIn(RunOf(plan.xx, plan.xy, plan.x0, x - place, y), place);
   const int32_t in_y = PositionIn(RunOf(plan.yx, plan.yy, plan.y0, x - place, y), place);
   AugmentedPixel(job.source, job.size.width, job.size.height, in_x, in_y, plan.gain, plan.offset,
-                 out + 3 * ((job.place * side + y) * side + x));
+                 pixel);
 }
 
 }  // namespace
