@@ -195,20 +195,4 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
   return encoded;
 }
 
-absl::StatusOr<std::string> EncodePng(const Image& image) {
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  png.format = PNG_FORMAT_RGB;
-  png.width = static_cast<png_uint_32>(image.width);
-  png.height = static_cast<png_uint_32>(image.height);
-  std::string encoded(PNG_IMAGE_PNG_SIZE_MAX(png), '\0');
-  png_alloc_size_t size = encoded.size();
-  if (png_image_write_to_memory(&png, encoded.data(), &size, 0, image.pixels.data(), 0, nullptr) ==
-      0) {
-    return absl::InternalError(absl::StrCat("libpng: ", png.message));
-  }
-  encoded.resize(size);
-  return encoded;
-}
-
 }  // namespace mead::dataset

@@ -98,6 +98,13 @@ class LoaderTest : public ::testing::Test {
     return options;
   }
 
+  void UseSharedCache(LoaderOptions& options) {
+    options.shared_cache.dir = dir_.Join("cache");
+    options.shared_cache.limit_bytes = 1 << 30;
+    options.shared_cache.keep_free_bytes = 0;
+    options.shared_cache.dataset_digest = DigestOf(manifest_.ToJson());
+  }
+
   static std::vector<std::vector<uint64_t>> Steps(uint64_t samples, uint64_t batch) {
     std::vector<std::vector<uint64_t>> steps;
     for (uint64_t i = 0; i < samples; i += batch) {
@@ -181,10 +188,7 @@ TEST_F(LoaderTest, ASharedCacheGivesTheSamePixelsAndIsWarmForLaterTrials) {
   const auto reference = Loader::Create(Options()).value();
   const uint64_t n = reference->num_samples();
   LoaderOptions options = Options();
-  options.shared_cache.dir = dir_.Join("cache");
-  options.shared_cache.limit_bytes = 1 << 30;
-  options.shared_cache.keep_free_bytes = 0;
-  options.shared_cache.dataset_digest = DigestOf(manifest_.ToJson());
+  UseSharedCache(options);
   options.cache_bytes = 0;
   const auto first = Loader::Create(options).value();
   EXPECT_EQ(Epoch(*first, 1, Steps(n, 8)), Epoch(*reference, 1, Steps(n, 8)));
@@ -206,10 +210,7 @@ TEST_F(LoaderTest, ASharedCacheGivesTheSamePixelsAndIsWarmForLaterTrials) {
 
 TEST_F(LoaderTest, PicturesThatGoToADeviceAreKeptForOtherTrials) {
   LoaderOptions options = Options();
-  options.shared_cache.dir = dir_.Join("cache");
-  options.shared_cache.limit_bytes = 1 << 30;
-  options.shared_cache.keep_free_bytes = 0;
-  options.shared_cache.dataset_digest = DigestOf(manifest_.ToJson());
+  UseSharedCache(options);
   std::vector<std::string> said;
   options.shared_cache.say = [&](const std::string& line) { said.push_back(line); };
   const auto loader = Loader::Create(options).value();
@@ -297,6 +298,7 @@ TEST_F(LoaderTest, ThePositionBoxIsTreatedInTrainingAndEvaluation) {
     for (const PositionBox treatment : {PositionBox::kMask, PositionBox::kCrop}) {
       LoaderOptions options = Options(split);
       options.augment.position_box = treatment;
+      UseSharedCache(options);  // which tells the treatments apart
       const auto loader = Loader::Create(options).value();
       const auto pictures = Epoch(*loader, 1, Steps(loader->num_samples(), 8));
       const std::vector<uint32_t> samples = manifest_.SamplesOf(split);
@@ -318,7 +320,7 @@ TEST_F(LoaderTest, ThePositionBoxIsTreatedInTrainingAndEvaluation) {
         treated += image.pixels != before ? 1 : 0;
         std::vector<uint8_t> expected(kPictureBytes);
         if (split == Split::kVal) {
-          ResizeCentreCropInto(image, kSize, expected.data());
+          ResizeCentreCropInto(image.pixels.data(), size, kSize, expected.data());
         } else {
           RenderAugmented(image.pixels.data(), size,
                           DrawAugmentation({7, 1, i}, options.augment, size, kSize), kSize,
