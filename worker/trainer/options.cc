@@ -103,6 +103,7 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
         train::PrecisionFromName(config.gradients_on_wire(), "gradients_on_wire");
   }
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
+  out.mixes = ToMixOptions(config.augment()).any();
   out.freeze_batch_norm = config.freeze_batch_norm();
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
@@ -124,6 +125,14 @@ AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
   out.position_box =
       WordOf("position_box", config.has_position_box() ? config.position_box() : "keep",
              PositionBoxFromName, "keep, mask or crop");
+  return out;
+}
+
+MixOptions ToMixOptions(const v1::AugmentConfig& config) {
+  const MixOptions out{.mixup = config.mixup(), .cutmix = config.cutmix()};
+  if (const std::string problem = ProblemOf(out); !problem.empty()) {
+    throw train::TrainError(train::ErrorKind::kUserError, problem);
+  }
   return out;
 }
 

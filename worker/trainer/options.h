@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/augment/augment_plan.h"
+#include "common/augment/mix.h"
 #include "mead/v1/trainer.pb.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
@@ -23,6 +24,7 @@ uint64_t SeedOf(const v1::TrainConfig& config);
 int VirtualRanksOf(const v1::TrainConfig& config);
 
 // Errors: TrainError kUserError.
+MixOptions ToMixOptions(const v1::AugmentConfig& config);
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
 
 // Decoding threads of a loader.
