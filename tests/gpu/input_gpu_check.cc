@@ -136,6 +136,40 @@ void CheckRendering(const std::shared_ptr<ResidentStore>& store) {
   }
 }
 
+// The first n of n + 1 pictures, some of them from the store, each mixed with the one behind it.
+void CheckMixing(const std::shared_ptr<ResidentStore>& store) {
+  constexpr int64_t kBatch = 24;
+  const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool(false, kGpu.index()));
+  for (const int side : {224, 33}) {
+    InputStage stage(kGpu, at::kFloat, kBatch, side, /*mixes=*/true);
+    stage.UseStore(store);
+    for (const int64_t share : {0, 1, 3}) {
+      for (uint64_t step = 0; step < 6; ++step) {
+        const int64_t n = step == 3 ? kBatch - 5 : kBatch;
+        const Batch batch(n + 1, 5 * step, step, side, share);
+        BatchMix mix = PartnersOf(64, 8, static_cast<size_t>(n));
+        mix.plan = DrawMix({1, 1, step}, {.mixup = 1, .cutmix = 1}, side);
+        const DeviceBatch loaded = stage.Load(share == 0 ? nullptr : batch.mixed.data(),
+                                              batch.labels.data(), n, batch.planned.data(), &mix);
+        const at::Tensor host = loaded.pixels.to(at::kCPU).contiguous();
+        const std::string what = "mixed, side " + std::to_string(side) + ", every " +
+                                 std::to_string(share) + "th as pixels, step " +
+                                 std::to_string(step);
+        std::vector<uint8_t> expected(static_cast<size_t>(n) * PictureBytes(side));
+        for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
+          MixPictures(&batch.all[i * PictureBytes(side)], &batch.all[(i + 1) * PictureBytes(side)],
+                      mix.plan, side, &expected[i * PictureBytes(side)]);
+        }
+        Expect(what, std::equal(expected.begin(), expected.end(), host.const_data_ptr<uint8_t>()));
+        Expect(what + ": partners' labels",
+               loaded.partner_labels[n - 1].item<int64_t>() == batch.labels.back());
+        Expect(what + ": shares", std::abs(loaded.partner_shares[n - 1].item<double>() -
+                                           PartnerShare(mix.plan, side)) < 1e-6);
+      }
+    }
+  }
+}
+
 void CheckBound() {
   constexpr uint64_t kCapacity = 3 << 20;
   ResidentStore store(kGpu, kCapacity);
@@ -213,7 +247,9 @@ int main() {
   return mead::train::RunOnGpu(mead::train::tally, [] {
     // Not in TF32: pictures without sense amplify its errors a hundredfold in ten steps.
     at::globalContext().setAllowTF32CuDNN(false);
-    mead::train::CheckRendering(mead::train::StoreOf(80));
+    const auto store = mead::train::StoreOf(80);
+    mead::train::CheckRendering(store);
+    mead::train::CheckMixing(store);
     mead::train::CheckBound();
     mead::train::CheckTraining();
   });

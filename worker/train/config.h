@@ -60,6 +60,8 @@ struct TrainOptions {
   // bf16 not with virtual_ranks, whose sums are the same bits for any number of ranks.
   Precision gradients_on_wire = Precision::kFp32;
   double label_smoothing = 0;  // [0, 0.5]
+  // Training batches come with what is mixed in them (mixup, CutMix), every one of them.
+  bool mixes = false;
   // Batch-norm layers use and keep their running statistics (fine-tuning on
   // small batches); their weights still learn.
   bool freeze_batch_norm = false;

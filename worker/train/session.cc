@@ -51,7 +51,8 @@ struct TrainingSession::Impl {
         largest_slice(LargestSlice(options, communicator->world_size())),
         micro_batch(options.micro_batch),
         // Slices may be dealt out unevenly.
-        input(device, TypeOf(options.precision), options.batch_size, options.image_size),
+        input(device, TypeOf(options.precision), options.batch_size, options.image_size,
+              options.mixes),
         model({.model = options.model,
                .num_classes = options.num_classes,
                .seed = options.seed,
@@ -149,9 +150,25 @@ struct TrainingSession::Impl {
   }
 
   DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int n,
-                   const PlannedPicture* planned) {
-    CheckLabels(labels, n);
-    return input.Load(pixels, labels, n, planned);
+                   const PlannedPicture* planned, const BatchMix* mix = nullptr) {
+    CheckLabels(labels, mix == nullptr ? n : mix->pictures);
+    return input.Load(pixels, labels, n, planned, mix);
+  }
+
+  void CheckMix(int n, const BatchMix* mix) const {
+    if (options.mixes != (mix != nullptr)) {
+      throw TrainError(ErrorKind::kInternal,
+                       options.mixes ? "a batch came without what is mixed in it"
+                                     : "a batch came to be mixed, which the options do not say");
+    }
+    if (mix == nullptr) return;
+    const auto outside = [&](int32_t place) { return place < 0 || place >= mix->pictures; };
+    if (std::ssize(mix->partners) != n || mix->pictures < n || mix->pictures > n + 1 ||
+        std::any_of(mix->partners.begin(), mix->partners.end(), outside)) {
+      throw TrainError(ErrorKind::kInternal,
+                       std::to_string(mix->partners.size()) + " partners of " + std::to_string(n) +
+                           " pictures, in a batch of " + std::to_string(mix->pictures));
+    }
   }
 
   std::vector<Piece> PiecesOf(int n, int64_t global_n) const {
@@ -219,7 +236,8 @@ struct TrainingSession::Impl {
   }
 
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n,
-                 const PlannedPicture* planned) {
+                 const PlannedPicture* planned, const BatchMix* mix) {
+    CheckMix(n, mix);
     if (n < 0 || global_n < std::max(n, 1)) {
       throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
                                                  " pictures of a global batch of " +
@@ -245,7 +263,7 @@ struct TrainingSession::Impl {
     const double peak_share = PeakShare();
     const double head_rate = HeadRate(peak_share);
     optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
-    const DeviceBatch batch = Load(pixels, labels, n, planned);
+    const DeviceBatch batch = Load(pixels, labels, n, planned, mix);
     auto run = [&] { return step.Run(batch, pieces, global_n); };
     const at::Tensor figures = recordable ? graph.Run(global_n, run) : run();
     HostCopy copy(figures);
@@ -372,8 +390,10 @@ void TrainingSession::StartEpoch(int epoch) {
 }
 
 void TrainingSession::StartStep(const uint8_t* pixels, const int32_t* labels, int n,
-                                int64_t global_n, const PlannedPicture* planned) {
-  OnStream("in the training step", [&] { impl_->StartStep(pixels, labels, n, global_n, planned); });
+                                int64_t global_n, const PlannedPicture* planned,
+                                const BatchMix* mix) {
+  OnStream("in the training step",
+           [&] { impl_->StartStep(pixels, labels, n, global_n, planned, mix); });
 }
 
 std::vector<StepResult> TrainingSession::FinishedSteps(bool wait) {

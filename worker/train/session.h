@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/augment/mix.h"
 #include "common/augment/picture_store.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/config.h"
@@ -65,9 +66,10 @@ class TrainingSession {
   // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h). On a
   // GPU, n must be the same for all whole batches: a recorded step holds it.
   // planned: [n] or null; the places with a picture are rendered from the store of
-  // KeepPictures, and their pixels are not looked at.
+  // KeepPictures, and their pixels are not looked at. mix: where the session mixes, and only
+  // there; pixels, labels and planned are then [mix->pictures].
   void StartStep(const uint8_t* pixels, const int32_t* labels, int n, int64_t global_n,
-                 const PlannedPicture* planned = nullptr);
+                 const PlannedPicture* planned = nullptr, const BatchMix* mix = nullptr);
 
   // The steps that have ended since the last call, in order. wait: all that have begun.
   // Errors: kDiverged, naming the ranks whose loss or gradient it was. No weight has moved since

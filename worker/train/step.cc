@@ -39,7 +39,7 @@ void TrainingStep::RunPiece(const DeviceBatch& batch, NormStatistics statistics,
   if (batch.size() > 0) {
     const at::Tensor logits =
         model_.Forward(batch.Normalised(), statistics).to(at::kFloat);  // [n, classes]
-    const at::Tensor loss = LossSum(logits, batch.labels, options_.label_smoothing);
+    const at::Tensor loss = LossSum(logits, batch, options_.label_smoothing);
     {
       at::NoGradGuard no_grad;
       figures[StepFigures::kLoss].copy_(loss);
@@ -123,6 +123,17 @@ at::Tensor TrainingStep::LossSum(const at::Tensor& logits, const at::Tensor& lab
                                  double smoothing) {
   return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Sum,
                                 /*ignore_index=*/-100, smoothing);
+}
+
+at::Tensor TrainingStep::LossSum(const at::Tensor& logits, const DeviceBatch& batch,
+                                 double smoothing) {
+  if (!batch.mixed()) return LossSum(logits, batch.labels, smoothing);
+  const auto losses = [&](const at::Tensor& labels) {  // [n]
+    return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::None,
+                                  /*ignore_index=*/-100, smoothing);
+  };
+  const at::Tensor& shares = batch.partner_shares;
+  return (losses(batch.labels) * (1 - shares) + losses(batch.partner_labels) * shares).sum();
 }
 
 }  // namespace mead::train

@@ -21,8 +21,9 @@ namespace mead::train {
 
 // What a step tells of itself, as places in one float32 tensor of sums.
 struct StepFigures {
-  static constexpr int64_t kLoss = 0;     // summed over the global batch
-  static constexpr int64_t kCorrect = 1;  // of the global batch, top-1
+  static constexpr int64_t kLoss = 0;  // summed over the global batch
+  static constexpr int64_t kCorrect =
+      1;  // of the global batch, top-1; of mixed pictures the own label
   // From here one place per rank: above 0 if its loss or its gradient is not finite.
   static constexpr int64_t kBadRanks = 2;
   static int64_t Count(int world_size) { return kBadRanks + world_size; }
@@ -56,6 +57,9 @@ class TrainingStep {
 
   // The sum of the batch's losses; labels: [n], int64.
   static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing);
+  // Likewise, with label smoothing as in training; a mixed picture's loss is that of both its
+  // labels, by their shares.
+  static at::Tensor LossSum(const at::Tensor& logits, const DeviceBatch& batch, double smoothing);
 
  private:
   NormStatistics StatisticsOf(size_t piece) const;

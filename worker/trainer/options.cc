@@ -104,6 +104,7 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
         train::PrecisionFromName(config.gradients_on_wire(), "gradients_on_wire");
   }
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
+  out.mixes = ToMixOptions(config.augment()).any();
   out.freeze_batch_norm = config.freeze_batch_norm();
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
@@ -136,6 +137,14 @@ data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string
   cache.dataset_digest = DigestOf(manifest);
   cache.say = std::move(say);
   return cache;
+}
+
+MixOptions ToMixOptions(const v1::AugmentConfig& config) {
+  const MixOptions out{.mixup = config.mixup(), .cutmix = config.cutmix()};
+  if (const std::string problem = ProblemOf(out); !problem.empty()) {
+    throw train::TrainError(train::ErrorKind::kUserError, problem);
+  }
+  return out;
 }
 
 int LoaderThreads(const v1::Prepare& prepare) {

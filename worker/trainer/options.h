@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/augment/augment_plan.h"
+#include "common/augment/mix.h"
 #include "mead/v1/trainer.pb.h"
 #include "worker/data/decoded_store.h"
 #include "worker/train/config.h"
@@ -28,6 +29,7 @@ uint64_t SeedOf(const v1::TrainConfig& config);
 int VirtualRanksOf(const v1::TrainConfig& config);
 
 // Errors: TrainError kUserError.
+MixOptions ToMixOptions(const v1::AugmentConfig& config);
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
 
 // The node's cache of decoded pictures, for a data set with this manifest.

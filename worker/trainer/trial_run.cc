@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "common/augment/mix.h"
 #include "common/augment/picture_store.h"
 #include "common/base/classification_metrics.h"
 #include "common/base/confusion_matrix.h"
@@ -200,8 +202,27 @@ class TrialRun {
                       .shuffle = train});
   }
 
-  // Sets the loader to work on this rank's slices of the plan.
-  void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan) {
+  // What is mixed in this rank's slice of a step, with the picture of another rank's behind it.
+  BatchMix Mix(int epoch, const EpochPlan& plan, uint64_t step,
+               std::vector<uint64_t>& slice) const {
+    const std::span<const uint64_t> batch = plan.Batch(step);
+    // Slices are runs of the batch's order, in which no sample comes twice.
+    const size_t begin =
+        slice.empty() ? 0
+                      : static_cast<size_t>(std::find(batch.begin(), batch.end(), slice.front()) -
+                                            batch.begin());
+    BatchMix mix = PartnersOf(batch.size(), begin, slice.size());
+    mix.plan = DrawMix({SeedOf(config_), static_cast<uint64_t>(epoch), step},
+                       ToMixOptions(config_.augment()), options_.image_size);
+    const std::optional<size_t> extra = PlaceFromElsewhere(batch.size(), begin, slice.size());
+    if (extra.has_value()) slice.push_back(batch[*extra]);
+    return mix;
+  }
+
+  // Sets the loader to work on this rank's slices of the plan. mixing: gets what is mixed in
+  // each step, or null.
+  void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan,
+                   std::vector<BatchMix>* mixing = nullptr) {
     std::vector<std::vector<uint64_t>> steps(plan.steps());
     // A rank has one part of the plan, or as many virtual ones next to each other.
     const auto parts =
@@ -212,6 +233,7 @@ class TrialRun {
         const auto slice = plan.Slice(step, part);
         steps[step].insert(steps[step].end(), slice.begin(), slice.end());
       }
+      if (mixing != nullptr) mixing->push_back(Mix(epoch, plan, step, steps[step]));
     }
     OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(steps)));
   }
@@ -222,13 +244,16 @@ class TrialRun {
     const absl::Time start = RealClock().Now();
     window_start_ = start;
     window_samples_ = 0;
-    StartLoader(*train_loader_, epoch, plan);
+    std::vector<BatchMix> mixing;
+    StartLoader(*train_loader_, epoch, plan, options_.mixes ? &mixing : nullptr);
     uint64_t finished = 0;
     for (uint64_t step = 0; step < plan.steps(); ++step) {
       const data::Batch batch = OrThrow(train_loader_->Next());
-      session_->StartStep(batch.pixels.data(), batch.labels.data(), batch.size,
+      const BatchMix* mix = options_.mixes ? &mixing[step] : nullptr;
+      const int n = mix != nullptr ? static_cast<int>(mix->partners.size()) : batch.size;
+      session_->StartStep(batch.pixels.data(), batch.labels.data(), n,
                           static_cast<int64_t>(plan.BatchSize(step)),
-                          batch.planned.empty() ? nullptr : batch.planned.data());
+                          batch.planned.empty() ? nullptr : batch.planned.data(), mix);
       const bool last = step + 1 == plan.steps();
       for (const train::StepResult& result : session_->FinishedSteps(/*wait=*/last)) {
         figures_.loss_sum += result.loss * static_cast<double>(result.samples);

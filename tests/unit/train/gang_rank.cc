@@ -3,8 +3,8 @@
 // gang_rank RANK WORLD STORE [KEY=VALUE...] COUNTS...
 //   STORE: "serve" (rank 0; prints the address) or rank 0's address; "-" for one rank
 //   COUNTS: one per step, "a,b,...": each rank's share of the global batch
-//   flags=LETTERS: b bfloat16, c clipped gradients, e averaged weights, n frozen
-//     batch-norm, p every step an epoch and the body frozen in the first, t a short
+//   flags=LETTERS: b bfloat16, c clipped gradients, e averaged weights, m mixup and CutMix,
+//     n frozen batch-norm, p every step an epoch and the body frozen in the first, t a short
 //     timeout, v 4 virtual ranks, w gradients that travel as bfloat16
 //   epoch=STEPS: of one epoch; without it all steps are one
 //   micro_batch=N, image_size=N, batch_size=N (global; without it 64), transport=NAME
@@ -25,10 +25,12 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "common/augment/mix.h"
 #include "common/base/rng.h"
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
@@ -104,6 +106,7 @@ TrainOptions Options(const Arguments& arguments) {
   if (arguments.flag('b')) options.precision = Precision::kBf16;
   if (arguments.flag('c')) options.clip_grad_norm = 0.5;
   if (arguments.flag('e')) options.ema_decay = 0.9;
+  if (arguments.flag('m')) options.mixes = true;
   if (arguments.flag('v')) options.virtual_ranks = 4;
   if (arguments.flag('w')) options.gradients_on_wire = Precision::kBf16;
   options.micro_batch = arguments.number("micro_batch", 0);
@@ -115,24 +118,37 @@ struct Slice {
   std::vector<uint8_t> pixels;  // [n, side, side, 3]
   std::vector<int32_t> labels;  // [n]
   int64_t global_n = 0;
+  BatchMix mix;  // where pictures are mixed; pixels and labels then are [mix.pictures]
 };
 
 // Picture i of a global batch is the same however it is dealt out.
+void AddPicture(uint64_t step, size_t i, int side, Slice& slice) {
+  Rng rng = Rng::ForKey(17, step, i);
+  slice.labels.push_back(static_cast<int32_t>(rng.Below(kClasses)));
+  for (int value = 0; value < side * side * 3; ++value) {
+    slice.pixels.push_back(static_cast<uint8_t>(rng.Below(256)));
+  }
+}
+
 Slice MakeSlice(uint64_t step, const std::vector<int>& counts, int rank, int side) {
   Slice slice;
-  int first = 0;
+  size_t first = 0;
+  const auto count = static_cast<size_t>(counts[static_cast<size_t>(rank)]);
   for (size_t r = 0; r < counts.size(); ++r) {
-    if (static_cast<int>(r) < rank) first += counts[r];
+    if (static_cast<int>(r) < rank) first += static_cast<size_t>(counts[r]);
     slice.global_n += counts[r];
   }
-  for (int i = first; i < first + counts[static_cast<size_t>(rank)]; ++i) {
-    Rng rng = Rng::ForKey(17, step, static_cast<uint64_t>(i));
-    slice.labels.push_back(static_cast<int32_t>(rng.Below(kClasses)));
-    for (int value = 0; value < side * side * 3; ++value) {
-      slice.pixels.push_back(static_cast<uint8_t>(rng.Below(256)));
-    }
-  }
+  for (size_t i = first; i < first + count; ++i) AddPicture(step, i, side, slice);
   return slice;
+}
+
+void AddMix(uint64_t step, const std::vector<int>& counts, int rank, int side, Slice& slice) {
+  const auto size = static_cast<size_t>(slice.global_n);
+  const auto begin = static_cast<size_t>(std::accumulate(counts.begin(), counts.begin() + rank, 0));
+  slice.mix = PartnersOf(size, begin, slice.labels.size());
+  slice.mix.plan = DrawMix({17, 1, step}, {.mixup = 0.4, .cutmix = 1}, side);
+  const auto extra = PlaceFromElsewhere(size, begin, slice.labels.size());
+  if (extra.has_value()) AddPicture(step, *extra, side, slice);
 }
 
 void Say(const std::string& line) {
@@ -151,12 +167,14 @@ void Train(const Arguments& arguments, TrainingSession& session) {
     }
     const int epoch = step / per_epoch + 1;
     session.StartEpoch(epoch);
-    const Slice slice =
-        MakeSlice(static_cast<uint64_t>(step), arguments.counts[static_cast<size_t>(step)],
-                  arguments.rank, side);
-    const StepResult result =
-        session.TrainStep(slice.pixels.data(), slice.labels.data(),
-                          static_cast<int>(slice.labels.size()), slice.global_n);
+    const auto& counts = arguments.counts[static_cast<size_t>(step)];
+    Slice slice = MakeSlice(static_cast<uint64_t>(step), counts, arguments.rank, side);
+    const auto n = static_cast<int>(slice.labels.size());
+    const bool mixes = arguments.flag('m');
+    if (mixes) AddMix(static_cast<uint64_t>(step), counts, arguments.rank, side, slice);
+    session.StartStep(slice.pixels.data(), slice.labels.data(), n, slice.global_n,
+                      /*planned=*/nullptr, mixes ? &slice.mix : nullptr);
+    const StepResult result = session.FinishedSteps(/*wait=*/true).back();
     std::printf("step %a %lld\n", result.loss, static_cast<long long>(result.correct));
     std::fflush(stdout);
     const bool ends_epoch = (step + 1) % per_epoch == 0 || step + 1 == arguments.steps();

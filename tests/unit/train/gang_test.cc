@@ -312,6 +312,20 @@ TEST(Gang, FrozenBodyAndEmptySlicesInBfloat16EqualOneRank) {
   for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(LossOf(losses[i]), LossOf(expected[i]), 2e-2);
 }
 
+// The last picture of a rank's slice is mixed with one that another rank has.
+TEST(Gang, MixedPicturesOfTwoRanksEqualThoseOfOne) {
+  const testing::TempDir dir;
+  const auto one = RunGang(
+      {.settings = {"flags=nm", Save(dir.Join("one"))}, .counts = {"8", "7", "1", "8", "8"}});
+  const auto two = RunGang({.world_size = 2,
+                            .settings = {"flags=nm", "micro_batch=3", Save(dir.Join("two"))},
+                            .counts = {"6,2", "4,3", "1,0", "4,4", "0,8"}});
+  EXPECT_LT(LargestDifference(dir.Join("one"), dir.Join("two")), 1e-5);
+  const auto plain = RunGang({.settings = {"flags=n"}, .counts = {"8", "7", "1", "8", "8"}});
+  EXPECT_NE(LinesWith(one[0], "step"), LinesWith(plain[0], "step"));
+  EXPECT_EQ(LinesWith(two[1], "step"), LinesWith(two[0], "step"));
+}
+
 TEST(Gang, PiecesOfARankEqualItsWholeSlice) {
   const testing::TempDir dir;
   RunGang({.settings = {"flags=n", Save(dir.Join("one"))}, .counts = {"8", "7", "1"}});
@@ -430,7 +444,7 @@ TEST_P(Deterministic, GangKilledInAStepGoesOnWithTheSameBitsOnOtherNumbersOfRank
 // Batch-norm in training and SGD with momentum in all of them.
 INSTANTIATE_TEST_SUITE_P(Runs, Deterministic,
                          ::testing::Values(Sameness{"v", "shm"}, Sameness{"vb", "gloo"},
-                                           Sameness{"vbce", "shm"}),
+                                           Sameness{"vbce", "shm"}, Sameness{"vm", "shm"}),
                          [](const auto& run) {
                            return std::string(run.param.flags) + "_" + run.param.transport;
                          });

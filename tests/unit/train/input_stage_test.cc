@@ -97,6 +97,58 @@ TEST(InputStage, APlanForAPictureThatIsNotThereIsAnError) {
   EXPECT_THAT(ErrorOf(ErrorKind::kInternal, load), HasSubstr("does not hold it"));
 }
 
+// Of four pictures, two of them plans, the first three are mixed with those behind them.
+TEST(InputStage, MixesPlannedPicturesAndPixelsAlike) {
+  for (const MixOptions options : {MixOptions{.mixup = 1}, MixOptions{.cutmix = 1}}) {
+    const std::vector<std::vector<int>> cases = {{}, {1, 3}, {0, 1, 2, 3}};
+    for (const std::vector<int>& places : cases) {
+      InputStage stage(at::kCPU, at::kFloat, 3, kSide, /*mixes=*/true);
+      stage.UseStore(StoreOf(20));
+      for (uint64_t step = 0; step < 3; ++step) {
+        const Batch batch(4, step, step, places);
+        BatchMix mix = PartnersOf(/*size=*/8, /*begin=*/2, /*count=*/3);
+        ASSERT_EQ(mix.pictures, 4);
+        mix.plan = DrawMix({5, 1, step}, options, kSide);
+        const DeviceBatch loaded =
+            stage.Load(batch.mixed.data(), batch.labels.data(), 3,
+                       places.empty() ? nullptr : batch.planned.data(), &mix);
+        ASSERT_TRUE(loaded.mixed());
+        const auto* found = loaded.pixels.const_data_ptr<uint8_t>();
+        for (size_t i = 0; i < 3; ++i) {
+          std::vector<uint8_t> expected(kPictureBytes);
+          MixPictures(batch.all.data() + i * kPictureBytes,
+                      batch.all.data() + (i + 1) * kPictureBytes, mix.plan, kSide, expected.data());
+          EXPECT_TRUE(std::equal(expected.begin(), expected.end(), found + i * kPictureBytes));
+          const auto place = static_cast<int64_t>(i);
+          EXPECT_EQ(loaded.labels[place].item<int64_t>(), batch.labels[i]);
+          EXPECT_EQ(loaded.partner_labels[place].item<int64_t>(), batch.labels[i + 1]);
+          EXPECT_NEAR(loaded.partner_shares[place].item<double>(), PartnerShare(mix.plan, kSide),
+                      1e-6);
+        }
+        EXPECT_TRUE(
+            at::equal(loaded.Part(1, 2).partner_labels, loaded.partner_labels.narrow(0, 1, 2)));
+      }
+    }
+  }
+}
+
+TEST(InputStage, ASessionThatMixesWantsToKnowWhat) {
+  TrainOptions options = Options();
+  options.mixes = true;
+  TrainingSession session(options, Alone());
+  const Batch batch(8, 0, 0, {});
+  EXPECT_THAT(ErrorOf(ErrorKind::kInternal,
+                      [&] { session.StartStep(batch.all.data(), batch.labels.data(), 8, 8); }),
+              HasSubstr("without what is mixed"));
+  BatchMix mix = PartnersOf(8, 0, 8);
+  mix.partners[3] = 8;
+  EXPECT_THAT(
+      ErrorOf(
+          ErrorKind::kInternal,
+          [&] { session.StartStep(batch.all.data(), batch.labels.data(), 8, 8, nullptr, &mix); }),
+      HasSubstr("partners of 8 pictures"));
+}
+
 TEST(InputStage, ASessionTrainsAlikeOnPlansAndOnPixels) {
   std::vector<std::vector<double>> losses;
   for (const bool resident : {false, true}) {

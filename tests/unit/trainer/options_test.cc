@@ -59,6 +59,34 @@ TEST(TrainerOptions, EveryKeyOfTheStepArrives) {
   EXPECT_EQ(options.optimizer.trust_coefficient, 0.02);
 }
 
+TEST(TrainerOptions, AugmentationIsReadInTheSweepFilesWords) {
+  v1::AugmentConfig config;
+  EXPECT_EQ(ToAugmentOptions(config).flip, Flip::kHorizontal);
+  EXPECT_EQ(ToAugmentOptions(config).position_box, PositionBox::kKeep);
+  EXPECT_FALSE(ToMixOptions(config).any());
+  v1::Prepare prepare = Prepare();
+  EXPECT_FALSE(ToTrainOptions(prepare, 3, 10).mixes);
+  config.set_flip("both");
+  config.set_erasing(0.25);
+  config.set_position_box("crop");
+  config.set_mixup(0.2);
+  config.set_cutmix(1);
+  EXPECT_EQ(ToAugmentOptions(config).flip, Flip::kBoth);
+  EXPECT_EQ(ToAugmentOptions(config).erasing, 0.25);
+  EXPECT_EQ(ToAugmentOptions(config).position_box, PositionBox::kCrop);
+  EXPECT_EQ(ToMixOptions(config).mixup, 0.2);
+  EXPECT_EQ(ToMixOptions(config).cutmix, 1);
+  *prepare.mutable_config()->mutable_augment() = config;
+  EXPECT_TRUE(ToTrainOptions(prepare, 3, 10).mixes);
+  config.set_position_box("cut");
+  try {
+    ToAugmentOptions(config);
+    FAIL() << "no error";
+  } catch (const train::TrainError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("position_box is keep, mask or crop, got 'cut'"));
+  }
+}
+
 TEST(TrainerOptions, DeterministicTrialsHaveFourVirtualRanksUnlessToldOtherwise) {
   v1::Prepare prepare = Prepare();
   prepare.mutable_config()->set_virtual_ranks(8);  // says nothing alone
