@@ -26,23 +26,31 @@ struct EpochPlanOptions {
   uint64_t batch_size = 1;  // global, over all ranks; at least 1
   uint32_t world_size = 1;  // at least 1
   bool shuffle = true;      // false for evaluation: samples in their own order
+  // The steps before it are done already: the rest of an interrupted epoch. Batches do not
+  // depend on it, so that a gang of any size deals out what is left.
+  uint64_t first_step = 0;
 };
 
 class EpochPlan {
  public:
   explicit EpochPlan(const EpochPlanOptions& options);
 
+  // Of the whole epoch.
   uint64_t steps() const;
+  uint64_t first_step() const { return options_.first_step; }
   uint32_t world_size() const { return options_.world_size; }
 
   // Samples of a step over all ranks.
   uint64_t BatchSize(uint64_t step) const;
 
+  // They themselves, of all ranks. Lives as long as the plan.
+  std::span<const uint64_t> Batch(uint64_t step) const;
+
   // One rank's sample indices of a step (from 0): contiguous in the global
   // order, sizes differing by at most 1 between ranks. Lives as long as the plan.
   std::span<const uint64_t> Slice(uint64_t step, uint32_t rank) const;
 
-  // 16 hexadecimal digits over the order, batch size and number of ranks.
+  // 16 hexadecimal digits over what is left of the order, batch size and number of ranks.
   std::string Digest() const;
 
  private:
