@@ -16,6 +16,7 @@ std::vector<std::string> Unreferenced(const core::ClusterState& state,
     if (unused.empty()) return {};
     unused.erase(trial.latest.digest);
     unused.erase(trial.best.digest);
+    for (const core::Checkpoint& one : trial.older) unused.erase(one.digest);
   }
   for (const auto& [id, sweep] : state.sweeps) {
     if (unused.empty()) return {};

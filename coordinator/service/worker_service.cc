@@ -251,6 +251,9 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       after.superseded.assign(recent_checkpoints_.begin(), recent_checkpoints_.end());
       after.superseded.push_back(trial->second.latest.digest);
       after.superseded.push_back(trial->second.best.digest);
+      for (const core::Checkpoint& one : trial->second.older) {
+        after.superseded.push_back(one.digest);
+      }
     }
     context_.reports.fetch_add(1, std::memory_order_relaxed);
     context_.engine.PostReport(

@@ -417,12 +417,13 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   });
 }
 
-void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
+void TrainingSession::SaveCheckpoint(const std::string& path, int epoch,
+                                     const EpochSoFar& so_far) {
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
-                    {.epoch = epoch, .global_step = impl_->steps.next_step()});
+                    {.epoch = epoch, .global_step = impl_->steps.next_step(), .so_far = so_far});
   });
 }
 

@@ -87,9 +87,10 @@ class TrainingSession {
   EvalResult EvalStep(const uint8_t* pixels, const int32_t* labels, int n);
 
   // Writes model, optimizer, average, epoch, step and seed to one file: aside, synced,
-  // renamed. epoch: the finished one. Any rank may; rank 0's batch-norm counts.
+  // renamed. epoch: the last finished one; so_far: of the one under way, if any. Any rank
+  // may; rank 0's batch-norm counts.
   // Errors: kInternal (disk), naming the path.
-  void SaveCheckpoint(const std::string& path, int epoch);
+  void SaveCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far = {});
 
   int64_t global_step() const;
   // The steps so far that were repetitions of a recorded one.

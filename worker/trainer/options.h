@@ -5,6 +5,7 @@
 #include "mead/v1/trainer.pb.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
+#include "worker/trainer/checkpoint_schedule.h"
 
 namespace mead::trainer {
 
@@ -24,6 +25,9 @@ int VirtualRanksOf(const v1::TrainConfig& config);
 
 // Errors: TrainError kUserError.
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
+
+// When checkpoints are due in the midst of an epoch.
+CheckpointSchedule CheckpointScheduleOf(const v1::CheckpointConfig& config);
 
 // Decoding threads of a loader.
 int LoaderThreads(const v1::Prepare& prepare);

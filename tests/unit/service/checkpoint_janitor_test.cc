@@ -14,10 +14,11 @@ TEST(CheckpointJanitorTest, WhatATrialOrASweepRefersToIsKept) {
   core::ClusterState state;
   state.trials["a"].latest.digest = "latest";
   state.trials["b"].best.digest = "best";
+  state.trials["b"].older = {{1, "older", 5}};
   v1::SweepSpec spec;
   spec.mutable_train()->set_weights_artifact("weights");
   state.sweeps["s"].spec.encoded = spec.SerializeAsString();
-  EXPECT_THAT(Unreferenced(state, {"old", "latest", "best", "weights", "", "old"}),
+  EXPECT_THAT(Unreferenced(state, {"old", "latest", "older", "best", "weights", "", "old"}),
               ElementsAre("old"));
 }
 

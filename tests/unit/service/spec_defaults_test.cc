@@ -28,6 +28,10 @@ TEST(SpecDefaultsTest, AnEmptySpecGetsTheDocumentedDefaults) {
   EXPECT_TRUE(train.optimizer().nesterov());
   EXPECT_EQ(train.augment().flip(), "horizontal");
   EXPECT_EQ(train.gradients_on_wire(), "fp32");
+  EXPECT_EQ(train.checkpoint().every_steps(), 0);
+  EXPECT_EQ(train.checkpoint().every_minutes(), 5);
+  EXPECT_EQ(train.checkpoint().keep_best(), 1);
+  EXPECT_EQ(train.checkpoint().keep_latest(), 1);
   EXPECT_FALSE(train.has_precision()) << "depends on the machine";
 }
 

@@ -106,6 +106,50 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, Resume,
                          ::testing::Values(OptimizerKind::kSgd, OptimizerKind::kAdamW,
                                            OptimizerKind::kLars, OptimizerKind::kLamb));
 
+TEST_P(Resume, WithinAnEpochGoesOnWithTheSameBitsAndFigures) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.optimizer = OptimizerDefaults(GetParam());
+  options.ema_decay = 0.9;
+  const auto train = [](TrainingSession& session, int from, int to) {
+    session.StartEpoch(1);
+    std::vector<double> losses;
+    for (int step = from; step < to; ++step) {
+      const Pictures batch = MakePictures(8, 3, static_cast<uint64_t>(step));
+      losses.push_back(session.TrainStep(batch.pixels.data(), batch.labels.data(), 8, 8).loss);
+    }
+    return losses;
+  };
+  const EpochSoFar so_far{.steps = 3,
+                          .loss_sum = 0.1 + 0.2,  // a number without a short decimal text
+                          .correct = 17,
+                          .samples = 24,
+                          .learning_rate = 1e-3,
+                          .seconds = 1.0 / 3,
+                          .ledger = {{.attempt = 2, .begin = 0, .end = 3, .samples = 24,
+                                      .sum_a = ~uint64_t{0}, .sum_b = 5}}};
+  TrainingSession whole(options, Alone());
+  train(whole, 0, 3);
+  whole.SaveCheckpoint(dir.Join("middle"), 0, so_far);
+  const std::vector<double> expected = train(whole, 3, 4);
+  whole.SaveCheckpoint(dir.Join("whole"), 1);
+
+  TrainingSession resumed(options, Alone());
+  const ResumePoint point = resumed.Resume(dir.Join("middle"));
+  EXPECT_EQ(point.epoch, 0);
+  EXPECT_EQ(point.global_step, 3);
+  EXPECT_EQ(point.so_far.steps, so_far.steps);
+  EXPECT_EQ(point.so_far.loss_sum, so_far.loss_sum);
+  EXPECT_EQ(point.so_far.correct, so_far.correct);
+  EXPECT_EQ(point.so_far.samples, so_far.samples);
+  EXPECT_EQ(point.so_far.learning_rate, so_far.learning_rate);
+  EXPECT_EQ(point.so_far.seconds, so_far.seconds);
+  EXPECT_EQ(point.so_far.ledger, so_far.ledger);
+  EXPECT_EQ(train(resumed, 3, 4), expected);
+  resumed.SaveCheckpoint(dir.Join("resumed"), 1);
+  EXPECT_EQ(Tensors(dir.Join("resumed")), Tensors(dir.Join("whole")));
+}
+
 TEST(Checkpoint, OfOtherSettingsIsRefusedWithTheDifference) {
   const testing::TempDir dir;
   const std::string path = dir.Join("c.safetensors");
