@@ -246,6 +246,11 @@ void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {
                            exited.succeeded() ? core::FailureKind::kNone : ToCore(exited.kind()),
                            exited.message(),
                            exited.checkpoint_damaged()};
+  if (exited.checkpoint_damaged()) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("the latest checkpoint of trial ", report.trial().trial_id(),
+                     " is damaged, and it goes on from the one before: ", exited.message()));
+  }
   const auto verdict =
       verdicts_.find({report.trial().trial_id(), {report.trial().attempt(), report.rank()}});
   if (verdict != verdicts_.end()) {

@@ -5,6 +5,7 @@ that of each attempt up to where the next one went on: later steps are gone with
 """
 
 import collections
+import pathlib
 import random
 import unittest
 
@@ -131,6 +132,35 @@ class LedgerTest(unittest.TestCase):
                     return {point["epoch"]: point["value"] for point in points
                             if point["name"] == name}
                 self.assertEqual(figures(trial_id), figures(whole), name)
+
+    def test_damaged_checkpoint_is_passed_over_for_the_one_before_it(self):
+        epochs = 5
+        with Cluster(lease="2s") as cluster:
+            cluster.start(workers=2)
+            cluster.add_dataset()
+            trial_id = cluster.submit(epochs=epochs, ranks=1,
+                                      settings=["train.checkpoint.keep_latest=2"]) + "-0"
+            name, = cluster.wait_for_checkpoint(trial_id, epoch=2)["workers"]
+            agent = cluster.workers.pop(name)
+            cluster.kill(agent.pid)
+            agent.wait()
+            wait_for("the lease has run out",
+                     lambda: cluster.trial(trial_id)["state"] != "TRIAL_STATE_RUNNING")
+            latest = cluster.trial(trial_id)["latestCheckpoint"]
+            path = pathlib.Path(latest["path"])
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+
+            trial = cluster.wait_for_sweep(trial_id[:-2])["trials"][0]
+            self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED", trial)
+            self.assertEqual(trial["epochsDone"], epochs)
+            self.assertEqual(trial["attempt"], 3, "the second found the damage")
+            resumed = [line for line in cluster.logs(trial_id) if line.startswith("resumed from")]
+            self.assertEqual(len(resumed), 1, resumed)
+            self.assertIn(f"the checkpoint of epoch {int(latest['epoch']) - 1},", resumed[0])
+            # What it goes on from is in the coordinator's hands, so it says why, too.
+            self.assertIn("is damaged", (cluster.dir / "coordinator.log").read_text())
 
 
 if __name__ == "__main__":

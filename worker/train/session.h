@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -91,6 +92,16 @@ class TrainingSession {
   // may; rank 0's batch-norm counts.
   // Errors: kInternal (disk), naming the path.
   void SaveCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far = {});
+
+  // The same while training goes on; waits for the one before. written: called when the file
+  // is there, from another thread; not if it could not be written: that comes out of the
+  // next step, checkpoint or AwaitCheckpoint.
+  void StartCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far,
+                       std::function<void()> written);
+  bool checkpoint_under_way() const;
+  void AwaitCheckpoint();
+  // The longest that one checkpoint has held up training since the last call, in seconds.
+  double TakeCheckpointStall();
 
   int64_t global_step() const;
   // The steps so far that were repetitions of a recorded one.

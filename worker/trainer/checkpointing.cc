@@ -1,7 +1,7 @@
 #include "worker/trainer/checkpointing.h"
 
+#include <iostream>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/clock.h"
@@ -68,26 +68,29 @@ void Checkpointing::Write(int epoch, const train::EpochSoFar& so_far) {
   if (!is_rank_zero()) return;
   const std::string path = absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, "-step-",
                                         so_far.steps, ".safetensors");
-  session_.SaveCheckpoint(path, epoch - 1, so_far);
-  Send(epoch - 1, path, so_far);
+  if (session_.checkpoint_under_way()) {
+    std::cerr << absl::StrCat("the checkpoint of epoch ", epoch, " after ", so_far.steps,
+                              " steps is left out: the one before is still being written\n");
+    return;
+  }
+  Start(epoch - 1, path, so_far);
 }
 
 void Checkpointing::WriteEpoch(int epoch) {
   schedule_.Written(RealClock().Now());
   if (!is_rank_zero()) return;
   const std::string path = absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, ".safetensors");
-  session_.SaveCheckpoint(path, epoch);
-  Send(epoch, path, {});
+  Start(epoch, path, {});
 }
 
-void Checkpointing::Send(int epoch, const std::string& path, const train::EpochSoFar& so_far) {
+void Checkpointing::Start(int epoch, const std::string& path, const train::EpochSoFar& so_far) {
   v1::AttachRequest message;
   v1::WrittenCheckpoint& written = *message.mutable_checkpoint();
   written.set_epoch(epoch);
   written.set_path(path);
   written.set_step(so_far.steps);
   SetLedger(so_far.ledger, *written.mutable_ledger());
-  link_.Send(std::move(message));
+  session_.StartCheckpoint(path, epoch, so_far, [&link = link_, message] { link.Send(message); });
 }
 
 void SetLedger(std::span<const LedgerEntry> ledger,

@@ -39,14 +39,16 @@ class Checkpointing {
   // Of the epoch's first steps, over all ranks and attempts.
   std::vector<LedgerEntry> Ledger(int64_t steps);
 
-  // In the midst of an epoch.
+  // These two return before it is written; what goes wrong ends the trial later.
+  // In the midst of an epoch; left out where the one before is not written yet.
   void Write(int epoch, const train::EpochSoFar& so_far);
   // At its end.
   void WriteEpoch(int epoch);
 
  private:
   bool is_rank_zero() const { return prepare_.rank() == 0; }
-  void Send(int epoch, const std::string& path, const train::EpochSoFar& so_far);
+  // Begins to write, and sends word when it is written.
+  void Start(int epoch, const std::string& path, const train::EpochSoFar& so_far);
 
   const v1::Prepare& prepare_;
   train::TrainingSession& session_;

@@ -82,6 +82,7 @@ class TrialRun {
       ReportEpoch(epoch);
       checkpoints_->WriteEpoch(epoch);
     }
+    session_->AwaitCheckpoint();
   }
 
  private:
@@ -340,6 +341,7 @@ class TrialRun {
     out["train/loss"] = so_far_.loss_sum / samples;
     out["train/accuracy"] = static_cast<double>(so_far_.correct) / samples;
     out["train/images_per_second"] = samples / seconds;
+    out["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
     out["lr"] = so_far_.learning_rate;
     out["val/loss"] = val_loss_;
     out["val/accuracy"] = metrics.accuracy;

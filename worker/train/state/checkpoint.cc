@@ -116,17 +116,17 @@ EpochSoFar SoFarIn(const SafetensorsFile& file, const TrainOptions& options) {
 }  // namespace
 
 void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
-                     const ResumePoint& point) {
+                     const ResumePoint& point, const std::function<void()>& data_read) {
   std::vector<TensorData> tensors;
   AppendForWriting(state.model, "", tensors);
   AppendForWriting(state.optimizer, kOptimizerPrefix, tensors);
   std::map<std::string, std::string> metadata = Identity(options);
-  metadata[kVersionKey] = kVersion;
-  metadata[kChecksumsKey] = "";
+  metadata.emplace(kVersionKey, kVersion);
+  metadata.emplace(kChecksumsKey, std::string());
   metadata["epoch"] = std::to_string(point.epoch);
   metadata["global_step"] = std::to_string(point.global_step);
   AppendSoFar(point.so_far, metadata);
-  WriteSafetensors(path, std::move(tensors), metadata);
+  WriteSafetensors(path, std::move(tensors), metadata, data_read);
 }
 
 ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,

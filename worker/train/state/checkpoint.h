@@ -10,6 +10,7 @@
 // and the augmentation of (seed, epoch, sample), so nothing else is needed to go on exactly.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,10 @@ struct TrainState {
   std::vector<NamedTensor> optimizer;  // without the prefix
 };
 
+// data_read: as WriteSafetensors.
 // Errors: kInternal (disk), naming the path; the old file then stays.
 void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
-                     const ResumePoint& point);
+                     const ResumePoint& point, const std::function<void()>& data_read = {});
 
 // Errors: kUserError (no checkpoint, or one of other settings; says which); the
 //   model may then hold a part.

@@ -185,7 +185,8 @@ void SafetensorsFile::Read(const TensorInfo& info, void* destination) const {
 }
 
 void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
-                      const std::map<std::string, std::string>& metadata) {
+                      const std::map<std::string, std::string>& metadata,
+                      const std::function<void()>& data_read) {
   std::map<std::string, std::string> filled = metadata;
   const bool with_checksums = filled.contains(kChecksumsKey);
   if (with_checksums) filled[kChecksumsKey] = ChecksumPlaces(tensors.size());
@@ -206,6 +207,7 @@ void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
     if (with_checksums) checksums.push_back(Crc32c(data, bytes));
     aside.Write(data, bytes);
   }
+  if (data_read) data_read();
   if (with_checksums) {
     FillChecksums(checksums, json);
     aside.WriteAgain(sizeof(header_bytes), json.data(), json.size());

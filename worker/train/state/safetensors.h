@@ -74,8 +74,10 @@ struct TensorData {
 // Writes to a file beside `path`, syncs it, renames it to `path` and syncs the
 // folder: `path` holds the old content or all of the new one, never a part. Where the
 // metadata has kChecksumsKey, whatever its value, the file gets checksums.
+// data_read, if any, is called when no tensor is looked at any more, before the sync.
 void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
-                      const std::map<std::string, std::string>& metadata);
+                      const std::map<std::string, std::string>& metadata,
+                      const std::function<void()>& data_read = {});
 
 // Parses a header (exposed for tests and fuzzing). data_start and file_bytes
 // place and bound the offsets; path is for messages.

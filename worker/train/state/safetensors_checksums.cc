@@ -29,7 +29,9 @@ std::optional<uint32_t> Number(std::string_view digits) {
   uint32_t value = 0;
   const char* last = digits.data() + digits.size();
   const auto [end, error] = std::from_chars(digits.data(), last, value, 16);
-  return error == std::errc() && end == last ? std::optional(value) : std::nullopt;
+  // As it is written alone: an 'A' for an 'a' is a flipped bit, too.
+  const bool exact = error == std::errc() && end == last && Hex(value) == digits;
+  return exact ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace
