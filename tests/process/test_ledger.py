@@ -69,7 +69,7 @@ class LedgerTest(unittest.TestCase):
             folder.mkdir()
             cluster.env["MEAD_SAMPLE_TRACE"] = str(folder)
             cluster.start(workers=3)
-            cluster.add_dataset(images_per_class=30)
+            cluster.add_dataset(images_per_class=20)
             dataset = cluster.get("datasets")["datasets"][0]
             count = int(dataset["trainSamples"])
             settings = ["train.deterministic=true", "train.ema=0.9", "train.checkpoint.every_steps=2"]

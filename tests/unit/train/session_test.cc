@@ -150,6 +150,64 @@ TEST_P(Resume, WithinAnEpochGoesOnWithTheSameBitsAndFigures) {
   EXPECT_EQ(Tensors(dir.Join("resumed")), Tensors(dir.Join("whole")));
 }
 
+TEST(Checkpoint, WrittenBesideTrainingHoldsTheStateBeforeTheStepsThatFollow) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.ema_decay = 0.9;
+  TrainingSession session(options, Alone());
+  TrainEpoch(session, 1);
+  session.SaveCheckpoint(dir.Join("before"), 1);
+  std::string written;
+  session.StartCheckpoint(dir.Join("beside"), 1, {}, [&] { written = "written"; });
+  TrainEpoch(session, 2);
+  session.AwaitCheckpoint();
+  EXPECT_EQ(written, "written");
+  EXPECT_FALSE(session.checkpoint_under_way());
+  EXPECT_EQ(Tensors(dir.Join("beside")), Tensors(dir.Join("before")));
+  EXPECT_GT(session.TakeCheckpointStall(), 0);
+}
+
+TEST(Checkpoint, ThatCannotBeWrittenNamesItsPathAndIsNotSaidToBeThere) {
+  const testing::TempDir dir;
+  const std::string path = dir.Join("missing") + "/c.safetensors";
+  TrainingSession session(Options(), Alone());
+  bool written = false;
+  session.StartCheckpoint(path, 1, {}, [&] { written = true; });
+  EXPECT_THAT(ErrorOf(ErrorKind::kInternal, [&] { session.AwaitCheckpoint(); }), HasSubstr(path));
+  EXPECT_FALSE(written);
+}
+
+// As versions before checksums wrote it.
+TEST(Checkpoint, OfTheFirstFormatIsGoneOnFrom) {
+  const testing::TempDir dir;
+  TrainingSession session(Options(), Alone());
+  TrainEpoch(session, 1);
+  session.SaveCheckpoint(dir.Join("new"), 1);
+  const SafetensorsFile file = SafetensorsFile::Open(dir.Join("new"));
+  std::map<std::string, std::vector<char>> bytes = Tensors(dir.Join("new"));
+  std::vector<TensorData> tensors;
+  for (const auto& [name, info] : file.tensors()) {
+    tensors.push_back({.name = name,
+                       .dtype = info.dtype,
+                       .shape = info.shape,
+                       .data = bytes.at(name).data(),
+                       .make = nullptr});
+  }
+  std::map<std::string, std::string> metadata = file.metadata();
+  metadata.erase(kChecksumsKey);
+  WriteSafetensors(dir.Join("half"), tensors, metadata);
+  EXPECT_THAT(ErrorOf(ErrorKind::kUserError, [&] { session.Resume(dir.Join("half")); }),
+              HasSubstr("'mead.crc32c' is missing"));
+  metadata.at("mead.checkpoint") = "1";
+  WriteSafetensors(dir.Join("old"), tensors, metadata);
+  TrainingSession resumed(Options(), Alone());
+  const ResumePoint point = resumed.Resume(dir.Join("old"));
+  EXPECT_EQ(point.epoch, 1);
+  EXPECT_EQ(point.so_far.steps, 0);
+  resumed.SaveCheckpoint(dir.Join("again"), 1);
+  EXPECT_EQ(Tensors(dir.Join("again")), bytes);
+}
+
 TEST(Checkpoint, OfOtherSettingsIsRefusedWithTheDifference) {
   const testing::TempDir dir;
   const std::string path = dir.Join("c.safetensors");
