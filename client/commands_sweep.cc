@@ -134,7 +134,11 @@ void PrintSweep(Session& session, const mead::v1::GetSweepResponse& response) {
 }
 
 std::string CheckpointText(const mead::v1::Checkpoint& checkpoint) {
-  return absl::StrCat("epoch ", checkpoint.epoch(), ", ", HumanBytes(checkpoint.size_bytes()), ", ",
+  const std::string place =
+      checkpoint.step() == 0
+          ? absl::StrCat("epoch ", checkpoint.epoch())
+          : absl::StrCat("epoch ", checkpoint.epoch() + 1, " after ", checkpoint.step(), " steps");
+  return absl::StrCat(place, ", ", HumanBytes(checkpoint.size_bytes()), ", ",
                       checkpoint.path().empty() ? checkpoint.digest() : checkpoint.path());
 }
 

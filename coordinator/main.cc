@@ -35,6 +35,7 @@ struct Flags {
   std::string lease = "4s";
   std::string start_timeout = "600s";
   uint64_t min_free_bytes = 256ull << 20;
+  uint64_t checkpoint_quota = 0;
 };
 
 absl::StatusOr<absl::Duration> ParsePositive(const std::string& text, const char* flag) {
@@ -55,6 +56,7 @@ absl::StatusOr<service::CoordinatorOptions> OptionsOf(const Flags& flags) {
                         ParsePositive(flags.start_timeout, "--start-timeout"));
   options.config.start_timeout = absl::ToInt64Microseconds(start_timeout);
   options.min_free_bytes = flags.min_free_bytes;
+  options.checkpoint_quota_bytes = flags.checkpoint_quota;
   return options;
 }
 
@@ -138,6 +140,10 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--min-free-bytes", flags.min_free_bytes,
                  "New sweeps, data sets and uploads are refused while the disk has less")
+      ->capture_default_str();
+  app.add_option("--checkpoint-quota", flags.checkpoint_quota,
+                 "Bytes that checkpoints may take; beyond them those of ended trials go, oldest "
+                 "first, then older ones of running trials, never a trial's best; 0: any number")
       ->capture_default_str();
   app.footer(
       "When it serves, DIR/endpoints.json names both addresses and the process.\n"

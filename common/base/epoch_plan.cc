@@ -12,6 +12,7 @@ EpochPlan::EpochPlan(const EpochPlanOptions& options)
     : options_(options), order_(options.num_samples) {
   MEAD_CHECK(options.batch_size > 0, "a batch holds at least one sample");
   MEAD_CHECK(options.world_size > 0, "a gang has at least one rank");
+  MEAD_CHECK(options.first_step <= steps(), "an epoch goes on within its steps");
   std::iota(order_.begin(), order_.end(), uint64_t{0});
   if (options.shuffle) {
     Rng::ForKey(options.seed, options.epoch).Shuffle(std::span<uint64_t>(order_));
@@ -40,7 +41,7 @@ std::span<const uint64_t> EpochPlan::Slice(uint64_t step, uint32_t rank) const {
   const uint64_t extra = size % options_.world_size;
   const uint64_t begin = rank * share + std::min<uint64_t>(rank, extra);
   const uint64_t count = share + (rank < extra ? 1 : 0);
-  return std::span<const uint64_t>(order_).subspan(step * options_.batch_size + begin, count);
+  return Batch(step).subspan(begin, count);
 }
 
 std::string EpochPlan::Digest() const {
@@ -54,7 +55,9 @@ std::string EpochPlan::Digest() const {
   add(options_.num_samples);
   add(options_.batch_size);
   add(options_.world_size);
-  for (uint64_t index : order_) add(index);
+  if (options_.first_step > 0) add(options_.first_step);
+  const uint64_t done = std::min(options_.first_step * options_.batch_size, options_.num_samples);
+  for (uint64_t i = done; i < order_.size(); ++i) add(order_[i]);
   std::string digest(16, '0');
   for (size_t i = 0; i < digest.size(); ++i) {
     digest[i] = "0123456789abcdef"[(hash >> (60 - 4 * i)) & 0xf];

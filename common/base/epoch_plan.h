@@ -26,13 +26,18 @@ struct EpochPlanOptions {
   uint64_t batch_size = 1;  // global, over all ranks; at least 1
   uint32_t world_size = 1;  // at least 1
   bool shuffle = true;      // false for evaluation: samples in their own order
+  // The steps before it are done already: the rest of an interrupted epoch. Batches do not
+  // depend on it, so that a gang of any size deals out what is left.
+  uint64_t first_step = 0;
 };
 
 class EpochPlan {
  public:
   explicit EpochPlan(const EpochPlanOptions& options);
 
+  // Of the whole epoch.
   uint64_t steps() const;
+  uint64_t first_step() const { return options_.first_step; }
   uint32_t world_size() const { return options_.world_size; }
 
   // Samples of a step over all ranks.
@@ -45,7 +50,7 @@ class EpochPlan {
   // order, sizes differing by at most 1 between ranks. Lives as long as the plan.
   std::span<const uint64_t> Slice(uint64_t step, uint32_t rank) const;
 
-  // 16 hexadecimal digits over the order, batch size and number of ranks.
+  // 16 hexadecimal digits over what is left of the order, batch size and number of ranks.
   std::string Digest() const;
 
  private:

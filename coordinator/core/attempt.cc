@@ -81,7 +81,8 @@ void SendAssign(Turn& turn, const Trial& trial, int rank) {
                                        .world_size = static_cast<int>(trial.gang.size()),
                                        .slot = member.slot,
                                        .resume_digest = trial.latest.digest,
-                                       .resume_epoch = trial.latest.epoch});
+                                       .resume_epoch = trial.latest.epoch,
+                                       .resume_step = trial.latest.step});
 }
 
 void EndAttempt(Turn& turn, Trial& trial, const std::string& reason) {
@@ -194,6 +195,7 @@ void Handle(Turn& turn, const MemberExited& event) {
   if (trial == nullptr) return;
 
   SetGone(*trial, event.rank, event.succeeded);
+  if (event.checkpoint_damaged) trial->latest_damaged = true;
   const bool well = event.succeeded && trial->state == TrialState::kRunning;
   if (well) {
     if (!std::ranges::all_of(trial->gang, &GangMember::exited)) return;

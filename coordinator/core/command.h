@@ -20,6 +20,7 @@ struct AssignMember {
   // Empty: start from the weights, or from nothing.
   std::string resume_digest;
   int resume_epoch = 0;
+  int64_t resume_step = 0;
   bool operator==(const AssignMember&) const = default;
 };
 // Repeated when a worker reconnects, as the first may have been lost: a member

@@ -23,6 +23,12 @@ class Writer {
     return *this;
   }
 
+  // What most do not have is written only where it is.
+  template <class T>
+  Writer& IfSet(const char* key, const T& value) {
+    return value == T{} ? *this : (*this)(key, value);
+  }
+
   std::string End() {
     out_ << "}";
     return out_.str();
@@ -67,7 +73,10 @@ class Writer {
     out_ << dimension.path << ":";
     std::visit([this](const auto& range) { Put(range); }, dimension.range);
   }
-  void Put(const Checkpoint& c) { out_ << c.epoch << ":" << c.digest << ":" << c.size_bytes; }
+  void Put(const Checkpoint& c) {
+    out_ << c.epoch << ":" << c.digest << ":" << c.size_bytes;
+    if (c.step > 0) out_ << ":step " << c.step;
+  }
   void Put(const Slot& slot) {
     out_ << Name(slot.state);
     if (slot.trial == TrialRef{}) return;
@@ -134,7 +143,8 @@ std::string Text(const SweepSpec& s) {
              "parallel", s.parallel)("seed", s.search_seed)("ranks", s.ranks)(
              "accelerator", Name(s.accelerator))("retry_user_error", s.retry.user_error)(
              "retry_out_of_memory", s.retry.out_of_memory)(
-             "retry_infrastructure", s.retry.infrastructure)("epochs", s.epochs)("space", s.space)(
+             "retry_infrastructure", s.retry.infrastructure)("epochs", s.epochs)(
+             "keep_best", s.keep_best)("keep_latest", s.keep_latest)("space", s.space)(
              "encoded", s.encoded)
       .End();
 }
@@ -178,12 +188,17 @@ std::string Text(const EpochReported& e) {
 std::string Text(const CheckpointSaved& e) {
   return Writer("CheckpointSaved")("worker", e.worker)("trial", e.trial)("epoch", e.epoch)(
              "digest", e.digest)("size_bytes", e.size_bytes)
+      .IfSet("step", e.step)
       .End();
 }
 std::string Text(const MemberExited& e) {
   return Writer("MemberExited")("worker", e.worker)("trial", e.trial)("rank", e.rank)(
              "succeeded", e.succeeded)("kind", Name(e.kind))("message", e.message)
+      .IfSet("checkpoint_damaged", e.checkpoint_damaged)
       .End();
+}
+std::string Text(const CheckpointsDropped& e) {
+  return Writer("CheckpointsDropped")("digests", e.digests).End();
 }
 std::string Text(const Tick&) { return "Tick{}"; }
 
@@ -191,6 +206,7 @@ std::string Text(const AssignMember& c) {
   return Writer("AssignMember")("worker", c.worker)("trial", c.trial)("rank", c.rank)(
              "world_size", c.world_size)("slot", c.slot)("resume", c.resume_digest)("resume_epoch",
                                                                                     c.resume_epoch)
+      .IfSet("resume_step", c.resume_step)
       .End();
 }
 std::string Text(const StartMember& c) {
@@ -238,6 +254,8 @@ std::string Text(const Trial& t) {
              "failures_in_a_row", t.failures_in_a_row)("stop_requested", t.stop_requested)(
              "failure", Name(t.failure))("failure_message", t.failure_message)(
              "message", t.message)("start_time", t.start_time)("end_time", t.end_time)
+      .IfSet("older", t.older)
+      .IfSet("latest_damaged", t.latest_damaged)
       .End();
 }
 

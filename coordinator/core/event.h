@@ -121,9 +121,10 @@ struct EpochReported {
 struct CheckpointSaved {
   WorkerRef worker;
   TrialRef trial;
-  int epoch = 0;
+  int epoch = 0;  // the last that had ended
   std::string digest;
   uint64_t size_bytes = 0;
+  int64_t step = 0;  // done of the epoch after it
   bool operator==(const CheckpointSaved&) const = default;
 };
 // The rank has ended and its slot is free.
@@ -134,7 +135,15 @@ struct MemberExited {
   bool succeeded = false;
   FailureKind kind = FailureKind::kNone;
   std::string message;
+  // What it was to go on from is damaged or missing.
+  bool checkpoint_damaged = false;
   bool operator==(const MemberExited&) const = default;
+};
+// Room is needed: nothing refers to these any longer, but a best epoch's or a live trial's
+// latest stays.
+struct CheckpointsDropped {
+  std::vector<std::string> digests;
+  bool operator==(const CheckpointsDropped&) const = default;
 };
 // A deadline in the state (NextDeadline) has passed.
 struct Tick {
@@ -145,7 +154,7 @@ struct Event {
   TimeMicros at = 0;
   std::variant<Configured, DatasetCreated, DatasetDeleted, SweepSubmitted, SweepStopRequested,
                TrialStopRequested, WorkerRegistered, WorkerLost, MemberReady, EpochReported,
-               CheckpointSaved, MemberExited, Tick>
+               CheckpointSaved, MemberExited, Tick, CheckpointsDropped>
       body;
   bool operator==(const Event&) const = default;
 };

@@ -1,4 +1,4 @@
-// Epochs, checkpoints, and which trial is the best.
+// Epochs, and which trial is the best.
 #include <algorithm>
 #include <cmath>
 
@@ -22,8 +22,6 @@ void FindBestEpoch(Goal goal, Trial& trial) {
     trial.best_value = value;
     trial.best_epoch = epoch;
   }
-  // The report of an epoch and its checkpoint may come in either order.
-  if (trial.latest.epoch == trial.best_epoch) trial.best = trial.latest;
 }
 
 // Ties go to the earlier trial.
@@ -49,6 +47,7 @@ void UpdateBest(Turn& turn, Trial& trial) {
   Sweep& sweep = turn.state.sweeps.at(trial.sweep_id);
   const double before = trial.best_value;
   FindBestEpoch(sweep.spec.goal, trial);
+  RetainCheckpoints(sweep.spec, trial);
   const bool worse = !trial.has_best || IsBetter(sweep.spec.goal, before, trial.best_value);
   if (sweep.best_trial_id == trial.id && worse) {
     FindBestTrial(turn.state, sweep);  // another may have overtaken it
@@ -57,14 +56,11 @@ void UpdateBest(Turn& turn, Trial& trial) {
   }
 }
 
-// Only rank 0 reports epochs and checkpoints. While the attempt is being ended
-// they still count: they were true when they were sent.
-Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref, int epoch) {
-  Trial* trial = TrialOfMember(turn, worker, ref, 0);
-  return trial != nullptr && epoch > 0 ? trial : nullptr;
-}
-
 }  // namespace
+
+Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref) {
+  return TrialOfMember(turn, worker, ref, 0);
+}
 
 void RollBackToCheckpoint(Turn& turn, Trial& trial) {
   trial.epochs_done = trial.latest.epoch;
@@ -73,20 +69,13 @@ void RollBackToCheckpoint(Turn& turn, Trial& trial) {
 }
 
 void Handle(Turn& turn, const EpochReported& event) {
-  Trial* trial = ReportedBy(turn, event.worker, event.trial, event.epoch);
-  if (trial == nullptr) return;
+  Trial* trial = ReportedBy(turn, event.worker, event.trial);
+  if (trial == nullptr || event.epoch <= 0) return;
   trial->epochs_done = std::max(trial->epochs_done, event.epoch);
   trial->failures_in_a_row = 0;
   if (!std::isfinite(event.objective)) return;  // a diverged epoch is never the best
   trial->objectives[event.epoch] = event.objective;
   UpdateBest(turn, *trial);
-}
-
-void Handle(Turn& turn, const CheckpointSaved& event) {
-  Trial* trial = ReportedBy(turn, event.worker, event.trial, event.epoch);
-  if (trial == nullptr || event.epoch < trial->latest.epoch) return;
-  trial->latest = {event.epoch, event.digest, event.size_bytes};
-  if (event.epoch == trial->best_epoch) trial->best = trial->latest;
 }
 
 }  // namespace mead::core

@@ -50,6 +50,7 @@ void RetryOrFail(Turn& turn, Trial& trial) {
 
   ++spent;
   Move(trial, TrialState::kQueued);
+  const std::string lost = DropDamagedCheckpoint(trial);
   RollBackToCheckpoint(turn, trial);
   trial.message = trial.failure_message + " (" + kind + ", restart " + std::to_string(spent);
   if (budget != RetryBudget::kUnlimited) trial.message += " of " + std::to_string(budget);
@@ -60,9 +61,9 @@ void RetryOrFail(Turn& turn, Trial& trial) {
     SetDeadline(turn, trial.not_before);
     trial.message += " after " + Duration(wait);
   }
-  trial.message += trial.latest.epoch > 0 ? ", from the checkpoint of epoch " +
-                                                std::to_string(trial.latest.epoch) + ")"
-                                          : ", from the beginning)";
+  trial.message +=
+      trial.latest.exists() ? ", from the checkpoint of " + Name(trial.latest) : ", from the beginning";
+  trial.message += lost + ")";
 }
 
 }  // namespace mead::core

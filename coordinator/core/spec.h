@@ -76,6 +76,9 @@ struct SweepSpec {
   Accelerator accelerator = Accelerator::kAny;
   RetryBudget retry;
   int epochs = 1;
+  // Checkpoints that a trial keeps: of its best epochs, and its last ones. At least 1 each.
+  int keep_best = 1;
+  int keep_latest = 1;
   std::vector<Dimension> space;
   // The whole validated proto (serialised), returned to users and applied by
   // the shell; the core never looks inside.

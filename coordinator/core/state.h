@@ -52,9 +52,11 @@ struct Worker {
 };
 
 struct Checkpoint {
-  int epoch = 0;  // 0: none
-  std::string digest;
+  int epoch = 0;       // the last that had ended
+  std::string digest;  // empty: none
   uint64_t size_bytes = 0;
+  int64_t step = 0;  // done of the epoch after it
+  bool exists() const { return !digest.empty(); }
   bool operator==(const Checkpoint&) const = default;
 };
 
@@ -89,6 +91,10 @@ struct Trial {
   int best_epoch = 0;
   Checkpoint latest;
   Checkpoint best;
+  // What else is kept, earliest first: the last ones before `latest`, and the best epochs'.
+  std::vector<Checkpoint> older;
+  // An attempt could not go on from `latest`: the next must not try.
+  bool latest_damaged = false;
   // Restarts spent, by kind of failure.
   int user_error_retries = 0;
   int out_of_memory_retries = 0;

@@ -6,7 +6,8 @@
 //   schedule.cc  give idle slots to queued trials           (gang.cc chooses them)
 //   attempt.cc   start, ready, exit, abort: one run of a gang
 //   retry.cc     what follows when an attempt has failed
-//   progress.cc  epochs, checkpoints, the best trial
+//   progress.cc  epochs, the best trial
+//   checkpoints.cc  which are kept, and what a restart goes on from
 //   worker.cc    register, reconnect, lose
 #pragma once
 
@@ -68,6 +69,16 @@ void Schedule(Turn& turn);
 // --- progress.cc
 // Forgets the epochs after the checkpoint from which a restart goes on.
 void RollBackToCheckpoint(Turn& turn, Trial& trial);
+// Only rank 0 reports epochs and checkpoints; nullptr for another, or a stale attempt. While
+// the attempt is being ended they still count: they were true when they were sent.
+Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref);
+
+// --- checkpoints.cc
+// Lets go of those that are neither among the best nor among the last.
+void RetainCheckpoints(const SweepSpec& spec, Trial& trial);
+// Where the latest could not be gone on from: takes the one before it, and says so (", the
+// checkpoint of ... is damaged"); otherwise says nothing.
+std::string DropDamagedCheckpoint(Trial& trial);
 
 // --- handlers of events, each in the file of its subject
 void Handle(Turn& turn, const Configured& event);
@@ -83,5 +94,6 @@ void Handle(Turn& turn, const EpochReported& event);
 void Handle(Turn& turn, const CheckpointSaved& event);
 void Handle(Turn& turn, const MemberExited& event);
 void Handle(Turn& turn, const Tick& event);
+void Handle(Turn& turn, const CheckpointsDropped& event);
 
 }  // namespace mead::core

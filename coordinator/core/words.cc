@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "coordinator/core/state.h"
+
 namespace mead::core {
 
 std::string Count(int64_t n, std::string_view thing) {
@@ -48,6 +50,12 @@ const char* Name(Accelerator accelerator) {
       return "gpu";
   }
   return "?";
+}
+
+std::string Name(const Checkpoint& checkpoint) {
+  if (checkpoint.step == 0) return "epoch " + std::to_string(checkpoint.epoch);
+  return "epoch " + std::to_string(checkpoint.epoch + 1) + " after " +
+         Count(checkpoint.step, "step");
 }
 
 }  // namespace mead::core

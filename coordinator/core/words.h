@@ -8,6 +8,8 @@
 
 namespace mead::core {
 
+struct Checkpoint;
+
 // "1 slot", "2 slots".
 std::string Count(int64_t n, std::string_view thing);
 // "4 s", "1.5 s", "10 min".
@@ -17,5 +19,7 @@ std::string Number(double value);
 // "user error", "out of memory", "infrastructure failure".
 const char* Name(FailureKind kind);
 const char* Name(Accelerator accelerator);
+// "epoch 3", or in the midst of one "epoch 4 after 17 steps".
+std::string Name(const Checkpoint& checkpoint);
 
 }  // namespace mead::core

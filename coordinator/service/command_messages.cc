@@ -40,6 +40,7 @@ absl::StatusOr<v1::SessionResponse> AssignMessage(const core::AssignMember& comm
     v1::Checkpoint& checkpoint = *assign.mutable_resume_from();
     checkpoint.set_digest(command.resume_digest);
     checkpoint.set_epoch(command.resume_epoch);
+    checkpoint.set_step(command.resume_step);
     checkpoint.set_size_bytes(trial->second.latest.size_bytes);
   }
   return message;

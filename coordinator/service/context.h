@@ -25,6 +25,8 @@ struct ServiceContext {
   IoPool& io;
   Clock& clock;
   core::TimeMicros start_time = 0;
+  // Of all trials' checkpoints; 0: any number.
+  uint64_t checkpoint_quota_bytes = 0;
   // Reports taken in from workers since the start.
   std::atomic<uint64_t> reports = 0;
 };

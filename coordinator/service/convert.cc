@@ -1,5 +1,6 @@
 #include "coordinator/service/convert.h"
 
+#include <algorithm>
 #include <string>
 
 namespace mead::service {
@@ -80,6 +81,8 @@ core::SweepSpec ToCore(const v1::SweepSpec& spec) {
                   .out_of_memory = spec.retry().out_of_memory(),
                   .infrastructure = spec.retry().infrastructure()};
   result.epochs = spec.train().epochs();
+  result.keep_best = std::max(1, spec.train().checkpoint().keep_best());
+  result.keep_latest = std::max(1, spec.train().checkpoint().keep_latest());
   for (const v1::Dimension& dimension : spec.space()) result.space.push_back(ToCore(dimension));
   result.encoded = spec.SerializeAsString();
   return result;

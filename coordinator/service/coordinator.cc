@@ -74,7 +74,9 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptio
                                           .live = self->live_,
                                           .io = self->io_,
                                           .clock = *options.clock,
-                                          .start_time = options.clock->NowMicros()});
+                                          .start_time = options.clock->NowMicros(),
+                                          .checkpoint_quota_bytes =
+                                              options.checkpoint_quota_bytes});
   self->services_ = std::make_unique<Services>(*self->context_);
   MEAD_RETURN_IF_ERROR(self->StartServer(options.listen));
   return self;

@@ -33,6 +33,7 @@ struct CoordinatorOptions {
   absl::Duration lease = absl::Seconds(4);
   core::Config config;
   uint64_t min_free_bytes = 256ull << 20;
+  uint64_t checkpoint_quota_bytes = 0;  // 0: none
   Clock* clock = &RealClock();
 };
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/base/epoch_plan.h"
+#include "common/base/sample_ledger.h"
 #include "common/log.h"
 #include "common/status_util.h"
 #include "coordinator/service/command_messages.h"
@@ -13,6 +13,20 @@
 
 namespace mead::service {
 namespace {
+
+std::vector<LedgerEntry> ToLedger(
+    const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& entries) {
+  std::vector<LedgerEntry> ledger;
+  for (const v1::LedgerEntry& entry : entries) {
+    ledger.push_back({.attempt = entry.attempt(),
+                      .begin = entry.begin_step(),
+                      .end = entry.end_step(),
+                      .samples = entry.samples(),
+                      .sum_a = entry.sum_a(),
+                      .sum_b = entry.sum_b()});
+  }
+  return ledger;
+}
 
 store::Rows LogRows(const v1::LogBatch& batch, const core::TrialRef& trial) {
   store::Rows rows;
@@ -30,8 +44,8 @@ store::Rows LogRows(const v1::LogBatch& batch, const core::TrialRef& trial) {
 
 }  // namespace
 
-absl::StatusOr<std::string> PlanDigest(const core::ClusterState& state, const core::Trial& trial,
-                                       int epoch) {
+absl::StatusOr<EpochPlan> PlanOf(const core::ClusterState& state, const core::Trial& trial,
+                                 int epoch, int64_t first_step) {
   const core::SweepSpec& spec = state.sweeps.at(trial.sweep_id).spec;
   const auto dataset = state.datasets.find(spec.dataset);
   if (dataset == state.datasets.end()) {
@@ -42,12 +56,20 @@ absl::StatusOr<std::string> PlanDigest(const core::ClusterState& state, const co
                         TrialConfig(state, trial, core::Accelerator::kAny));
   // Deterministic trials are planned for their virtual ranks, as the trainer plans.
   const int ranks = config.deterministic() ? config.virtual_ranks() : spec.ranks;
-  const EpochPlan plan({.num_samples = dataset->second.train_samples,
-                        .seed = config.seed(),
-                        .epoch = static_cast<uint64_t>(epoch),
-                        .batch_size = static_cast<uint64_t>(config.batch_size()),
-                        .world_size = static_cast<uint32_t>(ranks)});
-  return plan.Digest();
+  EpochPlanOptions options = {.num_samples = dataset->second.train_samples,
+                              .seed = config.seed(),
+                              .epoch = static_cast<uint64_t>(epoch),
+                              .batch_size = static_cast<uint64_t>(config.batch_size()),
+                              .world_size = static_cast<uint32_t>(ranks)};
+  EpochPlan plan(options);
+  if (first_step == 0) return plan;
+  if (first_step < 0 || static_cast<uint64_t>(first_step) > plan.steps()) {
+    return absl::InvalidArgumentError(absl::StrCat("epoch ", epoch, " has ", plan.steps(),
+                                                   " steps, so none can be the first after ",
+                                                   first_step));
+  }
+  options.first_step = static_cast<uint64_t>(first_step);
+  return EpochPlan(options);
 }
 
 ReportTranslator::Result ReportTranslator::Translate(const v1::Report& report,
@@ -75,7 +97,7 @@ ReportTranslator::Result ReportTranslator::Translate(const v1::Report& report,
       TranslateEpoch(report, trial->second, state, now, result);
       break;
     case v1::Report::kCheckpoint:
-      TranslateCheckpoint(report, result);
+      TranslateCheckpoint(report, trial->second, state, result);
       break;
     case v1::Report::kExited:
       TranslateExit(report, result);
@@ -102,14 +124,14 @@ void ReportTranslator::TranslateReady(const v1::Report& report, const core::Tria
                                       const core::ClusterState& state, Result& result) {
   const int epoch = trial.latest.epoch + 1;
   const int epochs = state.sweeps.at(trial.sweep_id).spec.epochs;
-  const absl::StatusOr<std::string> ours = PlanDigest(state, trial, epoch);
+  const absl::StatusOr<EpochPlan> ours = PlanOf(state, trial, epoch, trial.latest.step);
   // An attempt that goes on from the last epoch's checkpoint has no plan to compare.
-  if (epoch <= epochs && ours.ok() && report.ready().plan_digest() != *ours) {
+  if (epoch <= epochs && ours.ok() && report.ready().plan_digest() != ours->Digest()) {
     Condemn(report,
             {core::FailureKind::kInfrastructure,
              absl::StrCat("rank ", report.rank(), " on ", worker_.worker_id, " plans epoch ", epoch,
                           " otherwise than the coordinator (digest '",
-                          report.ready().plan_digest(), "', expected '", *ours,
+                          report.ready().plan_digest(), "', expected '", ours->Digest(),
                           "'); check that every worker runs this version")},
             result);
     return;
@@ -122,15 +144,26 @@ void ReportTranslator::TranslateEpoch(const v1::Report& report, const core::Tria
                                       const core::ClusterState& state, core::TimeMicros now,
                                       Result& result) {
   const v1::EpochReport& epoch = report.epoch();
-  const absl::StatusOr<std::string> ours = PlanDigest(state, trial, epoch.epoch());
-  if (ours.ok() && epoch.plan_digest() != *ours) {
+  const absl::StatusOr<EpochPlan> ours = PlanOf(state, trial, epoch.epoch());
+  if (ours.ok() && epoch.plan_digest() != ours->Digest()) {
     Condemn(report,
             {core::FailureKind::kInfrastructure,
              absl::StrCat("epoch ", epoch.epoch(), " was trained by another plan (digest '",
-                          epoch.plan_digest(), "', expected '", *ours,
+                          epoch.plan_digest(), "', expected '", ours->Digest(),
                           "'); check that every worker runs this version")},
             result);
     return;
+  }
+  if (ours.ok()) {
+    const std::string wrong = CheckLedger(*ours, ToLedger(epoch.ledger()), ours->steps());
+    if (!wrong.empty()) {
+      Condemn(report,
+              {core::FailureKind::kInfrastructure,
+               absl::StrCat("epoch ", epoch.epoch(),
+                            " did not use every picture exactly once (internal error): ", wrong)},
+              result);
+      return;
+    }
   }
   const std::string& metric = state.sweeps.at(trial.sweep_id).spec.objective_metric;
   const auto objective = epoch.metrics().find(metric);
@@ -169,8 +202,27 @@ void ReportTranslator::TranslateEpoch(const v1::Report& report, const core::Tria
   }
 }
 
-void ReportTranslator::TranslateCheckpoint(const v1::Report& report, Result& result) {
+void ReportTranslator::TranslateCheckpoint(const v1::Report& report, const core::Trial& trial,
+                                           const core::ClusterState& state, Result& result) {
   const v1::CheckpointReport& checkpoint = report.checkpoint();
+  if (checkpoint.step() != 0) {
+    const absl::StatusOr<EpochPlan> rest =
+        PlanOf(state, trial, checkpoint.epoch() + 1, checkpoint.step());
+    const std::string wrong =
+        absl::IsNotFound(rest.status()) ? ""
+        : !rest.ok()                    ? std::string(rest.status().message())
+                     : CheckLedger(*rest, ToLedger(checkpoint.ledger()), rest->first_step());
+    if (!wrong.empty()) {
+      Condemn(report,
+              {core::FailureKind::kInfrastructure,
+               absl::StrCat("the checkpoint after step ", checkpoint.step(), " of epoch ",
+                            checkpoint.epoch() + 1,
+                            " did not use every picture before it exactly once (internal error): ",
+                            wrong)},
+              result);
+      return;
+    }
+  }
   const auto stored = artifacts_.Stat(checkpoint.digest());
   if (!stored.ok() || !stored->complete) {
     Condemn(report,
@@ -182,7 +234,7 @@ void ReportTranslator::TranslateCheckpoint(const v1::Report& report, Result& res
   }
   result.report.event =
       core::CheckpointSaved{worker_, ToCore(report.trial()), checkpoint.epoch(),
-                            checkpoint.digest(), checkpoint.size_bytes()};
+                            checkpoint.digest(), checkpoint.size_bytes(), checkpoint.step()};
 }
 
 void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {
@@ -192,7 +244,13 @@ void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {
                            report.rank(),
                            exited.succeeded(),
                            exited.succeeded() ? core::FailureKind::kNone : ToCore(exited.kind()),
-                           exited.message()};
+                           exited.message(),
+                           exited.checkpoint_damaged()};
+  if (exited.checkpoint_damaged()) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("the latest checkpoint of trial ", report.trial().trial_id(),
+                     " is damaged, and it goes on from the one before: ", exited.message()));
+  }
   const auto verdict =
       verdicts_.find({report.trial().trial_id(), {report.trial().attempt(), report.rank()}});
   if (verdict != verdicts_.end()) {

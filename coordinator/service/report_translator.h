@@ -1,7 +1,7 @@
 // One worker's reports, as what the engine takes: an event and rows.
 //
 // It also judges them. A member whose report cannot be right (its epoch plan is
-// not ours, its checkpoint is not stored) is told to end, and when it has, its
+// not ours, its ledger lacks a picture, its checkpoint is not stored) is told to end, and when it has, its
 // failure is put down to that cause: the slot stays taken until its process is gone.
 //
 // Thread: one instance per session, called by its reads one at a time.
@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/epoch_plan.h"
 #include "coordinator/core/event.h"
 #include "coordinator/core/state.h"
 #include "coordinator/service/engine.h"
@@ -21,10 +23,11 @@
 
 namespace mead::service {
 
-// The digest of the plan that a trial's ranks must follow in an epoch.
-// Errors: NOT_FOUND (its data set is gone).
-[[nodiscard]] absl::StatusOr<std::string> PlanDigest(const core::ClusterState& state,
-                                                     const core::Trial& trial, int epoch);
+// The plan that a trial's ranks must follow in an epoch, or in its rest from a step on.
+// Errors: NOT_FOUND (its data set is gone), INVALID_ARGUMENT (the epoch has fewer steps).
+[[nodiscard]] absl::StatusOr<EpochPlan> PlanOf(const core::ClusterState& state,
+                                               const core::Trial& trial, int epoch,
+                                               int64_t first_step = 0);
 
 class ReportTranslator {
  public:
@@ -55,7 +58,8 @@ class ReportTranslator {
                       const core::ClusterState& state, core::TimeMicros now, Result& result);
   void TranslateReady(const v1::Report& report, const core::Trial& trial,
                       const core::ClusterState& state, Result& result);
-  void TranslateCheckpoint(const v1::Report& report, Result& result);
+  void TranslateCheckpoint(const v1::Report& report, const core::Trial& trial,
+                           const core::ClusterState& state, Result& result);
   void TranslateExit(const v1::Report& report, Result& result);
 
   const core::WorkerRef worker_;

@@ -26,6 +26,13 @@ void FillOptimizerDefaults(v1::OptimizerConfig& optimizer) {
   if (lars && !optimizer.has_trust_coefficient()) optimizer.set_trust_coefficient(0.001);
 }
 
+void FillCheckpointDefaults(v1::CheckpointConfig& checkpoint) {
+  if (!checkpoint.has_every_steps()) checkpoint.set_every_steps(0);
+  if (!checkpoint.has_every_minutes()) checkpoint.set_every_minutes(5);
+  if (!checkpoint.has_keep_best()) checkpoint.set_keep_best(1);
+  if (!checkpoint.has_keep_latest()) checkpoint.set_keep_latest(1);
+}
+
 }  // namespace
 
 void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
@@ -60,6 +67,7 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
   }
 
   FillOptimizerDefaults(*config.mutable_optimizer());
+  FillCheckpointDefaults(*config.mutable_checkpoint());
 
   v1::AugmentConfig& augment = *config.mutable_augment();
   if (!augment.has_rotate()) augment.set_rotate(0);

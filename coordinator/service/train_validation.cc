@@ -15,6 +15,7 @@ namespace {
 constexpr int kMaxBatch = 65'536;
 constexpr int kMaxEpochs = 10'000;
 constexpr int kMaxVirtualRanks = 64;
+constexpr int kMaxKept = 1000;  // checkpoints of one kind
 // Longer than any gradient that is of use; infinity is no limit but a typing error.
 constexpr double kMaxGradNorm = 1e9;
 // Beyond it every batch mixes half and half.
@@ -116,6 +117,13 @@ void CheckPhases(const v1::TrainConfig& config, Violations& out) {
   }
 }
 
+void CheckCheckpoint(const v1::CheckpointConfig& checkpoint, Violations& out) {
+  out.CheckRange("train.checkpoint.every_steps", checkpoint.every_steps(), 0, 1'000'000);
+  out.CheckRange("train.checkpoint.every_minutes", checkpoint.every_minutes(), 0, 10'000);
+  out.CheckRange("train.checkpoint.keep_best", checkpoint.keep_best(), 1, kMaxKept);
+  out.CheckRange("train.checkpoint.keep_latest", checkpoint.keep_latest(), 1, kMaxKept);
+}
+
 void CheckAugment(const v1::AugmentConfig& augment, Violations& out) {
   out.CheckRange("train.augment.rotate", augment.rotate(), 0, 180);
   out.CheckWord("train.augment.flip", augment.flip(), {"none", "horizontal", "vertical", "both"});
@@ -180,6 +188,7 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
   CheckOptimizer(config.optimizer(), out);
   CheckPhases(config, out);
   CheckAugment(config.augment(), out);
+  CheckCheckpoint(config.checkpoint(), out);
   return out.Take();
 }
 

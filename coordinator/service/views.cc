@@ -27,6 +27,7 @@ MetricMap LastMetrics(ServiceContext& context, const core::Trial& trial) {
 void SetCheckpoint(ServiceContext& context, const core::Checkpoint& checkpoint,
                    v1::Checkpoint* out) {
   out->set_epoch(checkpoint.epoch);
+  out->set_step(checkpoint.step);
   out->set_digest(checkpoint.digest);
   out->set_size_bytes(checkpoint.size_bytes);
   if (const auto path = context.artifacts.PathOf(checkpoint.digest); path.ok()) {
@@ -148,10 +149,10 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
   for (const auto& [name, value] : LastMetrics(context, trial)) {
     (*view.mutable_last_metrics())[name] = value;
   }
-  if (trial.latest.epoch > 0) {
+  if (trial.latest.exists()) {
     SetCheckpoint(context, trial.latest, view.mutable_latest_checkpoint());
   }
-  if (trial.best.epoch > 0) SetCheckpoint(context, trial.best, view.mutable_best_checkpoint());
+  if (trial.best.exists()) SetCheckpoint(context, trial.best, view.mutable_best_checkpoint());
   if (trial.start_time > 0) *view.mutable_start_time() = ToTimestamp(trial.start_time);
   if (trial.end_time > 0) *view.mutable_end_time() = ToTimestamp(trial.end_time);
   for (const core::GangMember& member : trial.gang) view.add_workers(member.worker.worker_id);

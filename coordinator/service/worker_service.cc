@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "coordinator/service/checkpoint_janitor.h"
+#include "coordinator/service/checkpoint_quota.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/report_translator.h"
 
@@ -251,6 +252,9 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       after.superseded.assign(recent_checkpoints_.begin(), recent_checkpoints_.end());
       after.superseded.push_back(trial->second.latest.digest);
       after.superseded.push_back(trial->second.best.digest);
+      for (const core::Checkpoint& one : trial->second.older) {
+        after.superseded.push_back(one.digest);
+      }
     }
     context_.reports.fetch_add(1, std::memory_order_relaxed);
     context_.engine.PostReport(
@@ -285,9 +289,10 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
         context_.live.SetLastMetrics(after.trial.trial_id, std::move(after.metrics));
       }
       if (!after.superseded.empty()) {
-        context_.io.Run([&artifacts = context_.artifacts, now = context_.engine.snapshot(),
+        context_.io.Run([&context = context_, now = context_.engine.snapshot(),
                          digests = std::move(after.superseded)] {
-          RemoveUnreferenced(*now, digests, artifacts);
+          RemoveUnreferenced(*now, digests, context.artifacts);
+          KeepQuota(context);
         });
       }
       if (after.sequence > 0) {

@@ -85,14 +85,14 @@ struct Encoder {
     to.set_objective(objective);
   }
   void operator()(const core::CheckpointSaved& event) const {
-    const auto& [worker, trial, epoch, digest, size_bytes] = event;
+    const auto& [worker, trial, epoch, digest, size_bytes, step] = event;
     JournalEvent::CheckpointSaved& to = *out.mutable_checkpoint_saved();
     Encode(worker, *to.mutable_worker());
     Encode(trial, *to.mutable_trial());
-    Encode(core::Checkpoint{epoch, digest, size_bytes}, *to.mutable_checkpoint());
+    Encode(core::Checkpoint{epoch, digest, size_bytes, step}, *to.mutable_checkpoint());
   }
   void operator()(const core::MemberExited& event) const {
-    const auto& [worker, trial, rank, succeeded, kind, message] = event;
+    const auto& [worker, trial, rank, succeeded, kind, message, checkpoint_damaged] = event;
     JournalEvent::MemberExited& to = *out.mutable_member_exited();
     Encode(worker, *to.mutable_worker());
     Encode(trial, *to.mutable_trial());
@@ -100,6 +100,11 @@ struct Encoder {
     to.set_succeeded(succeeded);
     to.set_kind(codec::kFailureKinds.ToWire(kind));
     to.set_message(message);
+    to.set_checkpoint_damaged(checkpoint_damaged);
+  }
+  void operator()(const core::CheckpointsDropped& event) const {
+    JournalEvent::CheckpointsDropped& to = *out.mutable_checkpoints_dropped();
+    for (const std::string& digest : event.digests) to.add_digests(digest);
   }
   void operator()(const core::Tick&) const { out.mutable_tick(); }
 };
@@ -125,6 +130,7 @@ absl::Status DecodeExited(const JournalEvent::MemberExited& in, core::MemberExit
   out.rank = in.rank();
   out.succeeded = in.succeeded();
   out.message = in.message();
+  out.checkpoint_damaged = in.checkpoint_damaged();
   return codec::kFailureKinds.ToCore(in.kind(), out.kind);
 }
 
@@ -192,15 +198,20 @@ absl::StatusOr<core::Event> DecodeEvent(std::string_view bytes) {
     }
     case JournalEvent::kCheckpointSaved: {
       const JournalEvent::CheckpointSaved& in = record.checkpoint_saved();
-      const auto [epoch, digest, size_bytes] = Decode(in.checkpoint());
-      event.body =
-          core::CheckpointSaved{Decode(in.worker()), Decode(in.trial()), epoch, digest, size_bytes};
+      const auto [epoch, digest, size_bytes, step] = Decode(in.checkpoint());
+      event.body = core::CheckpointSaved{
+          Decode(in.worker()), Decode(in.trial()), epoch, digest, size_bytes, step};
       return event;
     }
     case JournalEvent::kMemberExited:
       MEAD_RETURN_IF_ERROR(
           DecodeExited(record.member_exited(), event.body.emplace<core::MemberExited>()));
       return event;
+    case JournalEvent::kCheckpointsDropped: {
+      const auto& digests = record.checkpoints_dropped().digests();
+      event.body = core::CheckpointsDropped{{digests.begin(), digests.end()}};
+      return event;
+    }
     case JournalEvent::kTick:
       event.body = core::Tick{};
       return event;

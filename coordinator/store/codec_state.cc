@@ -88,7 +88,7 @@ absl::Status DecodeWorker(const JournalSnapshot::Worker& in, core::Worker& out) 
 void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
   const auto& [id, sweep_id, index, state, params, attempt, gang, rendezvous, start_deadline,
                not_before, epochs_done, objectives, has_best, best_value, best_epoch, latest, best,
-               user_error_retries, out_of_memory_retries, infrastructure_retries, failures_in_a_row,
+               older, latest_damaged, user_error_retries, out_of_memory_retries, infrastructure_retries, failures_in_a_row,
                stop_requested, failure, failure_message, message, start_time, end_time] = value;
   out.set_id(id);
   out.set_sweep_id(sweep_id);
@@ -118,6 +118,8 @@ void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
   out.set_best_epoch(best_epoch);
   Encode(latest, *out.mutable_latest());
   Encode(best, *out.mutable_best());
+  for (const core::Checkpoint& one : older) Encode(one, *out.add_older());
+  out.set_latest_damaged(latest_damaged);
   out.set_user_error_retries(user_error_retries);
   out.set_out_of_memory_retries(out_of_memory_retries);
   out.set_infrastructure_retries(infrastructure_retries);
@@ -155,6 +157,8 @@ absl::Status DecodeTrial(const JournalSnapshot::Trial& in, core::Trial& out) {
   out.best_epoch = in.best_epoch();
   out.latest = Decode(in.latest());
   out.best = Decode(in.best());
+  for (const v1::JournalCheckpoint& one : in.older()) out.older.push_back(Decode(one));
+  out.latest_damaged = in.latest_damaged();
   out.user_error_retries = in.user_error_retries();
   out.out_of_memory_retries = in.out_of_memory_retries();
   out.infrastructure_retries = in.infrastructure_retries();

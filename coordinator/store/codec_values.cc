@@ -1,5 +1,7 @@
 #include "coordinator/store/codec_values.h"
 
+#include <algorithm>
+
 #include "common/status_util.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -179,14 +181,15 @@ void Encode(const core::TrialRef& value, v1::JournalTrialRef& out) {
 core::TrialRef Decode(const v1::JournalTrialRef& in) { return {in.trial_id(), in.attempt()}; }
 
 void Encode(const core::Checkpoint& value, v1::JournalCheckpoint& out) {
-  const auto& [epoch, digest, size_bytes] = value;
+  const auto& [epoch, digest, size_bytes, step] = value;
   out.set_epoch(epoch);
   out.set_digest(digest);
   out.set_size_bytes(size_bytes);
+  out.set_step(step);
 }
 
 core::Checkpoint Decode(const v1::JournalCheckpoint& in) {
-  return {in.epoch(), in.digest(), in.size_bytes()};
+  return {in.epoch(), in.digest(), in.size_bytes(), in.step()};
 }
 
 void Encode(const core::Param& value, v1::Param& out) {
@@ -202,7 +205,7 @@ absl::Status Decode(const v1::Param& in, core::Param& out) {
 
 void Encode(const core::SweepSpec& value, v1::JournalSweepSpec& out) {
   const auto& [name, dataset, objective_metric, goal, method, trials, parallel, search_seed, ranks,
-               accelerator, retry, epochs, space, encoded] = value;
+               accelerator, retry, epochs, keep_best, keep_latest, space, encoded] = value;
   const auto& [user_error, out_of_memory, infrastructure] = retry;
   out.set_name(name);
   out.set_dataset(dataset);
@@ -218,6 +221,8 @@ void Encode(const core::SweepSpec& value, v1::JournalSweepSpec& out) {
   out.set_retry_out_of_memory(out_of_memory);
   out.set_retry_infrastructure(infrastructure);
   out.set_epochs(epochs);
+  out.set_keep_best(keep_best);
+  out.set_keep_latest(keep_latest);
   for (const core::Dimension& one : space) EncodeDimension(one, *out.add_space());
   out.set_encoded(encoded);
 }
@@ -235,6 +240,8 @@ absl::Status Decode(const v1::JournalSweepSpec& in, core::SweepSpec& out) {
   MEAD_RETURN_IF_ERROR(kAccelerators.ToCore(in.accelerator(), out.accelerator));
   out.retry = {in.retry_user_error(), in.retry_out_of_memory(), in.retry_infrastructure()};
   out.epochs = in.epochs();
+  out.keep_best = std::max(1, in.keep_best());
+  out.keep_latest = std::max(1, in.keep_latest());
   for (const v1::Dimension& one : in.space()) {
     MEAD_RETURN_IF_ERROR(DecodeDimension(one, out.space.emplace_back()));
   }

@@ -155,6 +155,23 @@ TEST_F(CoordinatorTest, AWorkerWithAnotherPlanFailsItsTrialAndSaysWhy) {
   EXPECT_THAT(end.trials(0).message(), HasSubstr("plans epoch 1 otherwise than the coordinator"));
 }
 
+TEST_F(CoordinatorTest, AnEpochThatUsedAPictureTwiceFailsItsTrialAndSaysWhy) {
+  const v1::Dataset set = ImportTinySet();
+  FakeWorker worker(Connect(), {.train_samples = set.train_samples(), .wrong_pictures = true});
+  ASSERT_TRUE(worker.WaitRegistered());
+  v1::SweepSpec spec = SpecOfTwoTrials();
+  spec.clear_space();
+  spec.mutable_retry()->set_infrastructure(0);
+  v1::Sweep sweep;
+  ASSERT_TRUE(Submit(spec, &sweep).ok());
+  const v1::WatchSweepResponse end = Watch(sweep.id());
+  EXPECT_EQ(end.sweep().state(), v1::SWEEP_STATE_FAILED);
+  EXPECT_EQ(end.trials(0).failure_kind(), v1::FAILURE_KIND_INFRASTRUCTURE);
+  EXPECT_THAT(end.trials(0).message(),
+              HasSubstr("epoch 1 did not use every picture exactly once (internal error)"));
+  EXPECT_EQ(end.trials(0).epochs_done(), 0);
+}
+
 TEST_F(CoordinatorTest, AWorkerOfAnotherVersionIsToldWhichSideToUpgrade) {
   FakeWorker worker(Connect(), {.protocol_version = kProtocolVersion + 1});
   ASSERT_TRUE(worker.WaitEnded());

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "common/base/epoch_plan.h"
+#include "common/base/sample_ledger.h"
 #include "common/sha256.h"
 
 namespace mead::testing {
@@ -100,7 +100,7 @@ void FakeWorker::Handle(const v1::SessionResponse& message) {
     report.set_rank(message.assign().rank());
     const int first = message.assign().has_resume_from() ? message.assign().resume_from().epoch() + 1
                                                          : 1;
-    report.mutable_ready()->set_plan_digest(PlanDigest(message.assign(), first));
+    report.mutable_ready()->set_plan_digest(PlanOf(message.assign(), first).Digest());
     if (message.assign().rank() == 0) report.mutable_ready()->set_rendezvous("127.0.0.1:1");
     Send(std::move(report));
   } else if (message.has_go()) {
@@ -170,7 +170,8 @@ void FakeWorker::Train(const v1::Assign& assign) {
     body.set_step(epoch * 10);
     (*body.mutable_metrics())["val/accuracy"] = options_.accuracy(assign.config(), epoch);
     (*body.mutable_metrics())["val/loss"] = 1.0 / epoch;
-    body.set_plan_digest(PlanDigest(assign, epoch));
+    body.set_plan_digest(PlanOf(assign, epoch).Digest());
+    FillLedger(assign, epoch, body);
     body.mutable_confusion()->mutable_classes()->Add(options_.classes.begin(),
                                                      options_.classes.end());
     const size_t cells = options_.classes.size() * options_.classes.size();
@@ -256,13 +257,33 @@ void FakeWorker::Write(const v1::SessionRequest& request) {
   stream_->Write(request);
 }
 
-std::string FakeWorker::PlanDigest(const v1::Assign& assign, int epoch) const {
-  const EpochPlan plan({.num_samples = options_.train_samples,
-                        .seed = assign.config().seed() + (options_.wrong_plan ? 1 : 0),
-                        .epoch = static_cast<uint64_t>(epoch),
-                        .batch_size = static_cast<uint64_t>(assign.config().batch_size()),
-                        .world_size = static_cast<uint32_t>(assign.world_size())});
-  return plan.Digest();
+EpochPlan FakeWorker::PlanOf(const v1::Assign& assign, int epoch) const {
+  return EpochPlan({.num_samples = options_.train_samples,
+                    .seed = assign.config().seed() + (options_.wrong_plan ? 1 : 0),
+                    .epoch = static_cast<uint64_t>(epoch),
+                    .batch_size = static_cast<uint64_t>(assign.config().batch_size()),
+                    .world_size = static_cast<uint32_t>(assign.world_size())});
+}
+
+void FakeWorker::FillLedger(const v1::Assign& assign, int epoch, v1::EpochReport& report) const {
+  const EpochPlan plan = PlanOf(assign, epoch);
+  SampleTally tally;
+  for (uint64_t step = 0; step < plan.steps(); ++step) {
+    const std::span<const uint64_t> batch = plan.Batch(step);
+    std::vector<uint64_t> fed(batch.begin(), batch.end());
+    if (options_.wrong_pictures && step + 1 == plan.steps()) fed.back() = plan.Batch(0).front();
+    tally.Feed(step, fed);
+  }
+  if (plan.steps() == 0) return;
+  const LedgerEntry entry =
+      SampleTally::FromParts(tally.Parts(), assign.trial().attempt(), 0, plan.steps());
+  v1::LedgerEntry& out = *report.add_ledger();
+  out.set_attempt(entry.attempt);
+  out.set_begin_step(entry.begin);
+  out.set_end_step(entry.end);
+  out.set_samples(entry.samples);
+  out.set_sum_a(entry.sum_a);
+  out.set_sum_b(entry.sum_b);
 }
 
 bool FakeWorker::WaitRegistered() {

@@ -17,6 +17,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/epoch_plan.h"
 #include "common/version.h"
 #include "mead/v1/artifact.grpc.pb.h"
 #include "mead/v1/worker.grpc.pb.h"
@@ -35,6 +36,8 @@ struct FakeWorkerOptions {
       [](const v1::TrainConfig&, int epoch) { return 0.5 + 0.01 * epoch; };
   // Plans epochs with another seed than the configuration's.
   bool wrong_plan = false;
+  // Feeds the first picture of an epoch in place of its last.
+  bool wrong_pictures = false;
   // Rank 0 stops after this epoch until LetGo(); 0: never.
   int pause_after_epoch = 0;
   std::vector<std::string> classes = {"a", "b"};
@@ -83,7 +86,8 @@ class FakeWorker {
   // Gives it a sequence number, keeps it until acknowledged, sends it.
   void Send(v1::Report report);
   void Write(const v1::SessionRequest& request);
-  std::string PlanDigest(const v1::Assign& assign, int epoch) const;
+  EpochPlan PlanOf(const v1::Assign& assign, int epoch) const;
+  void FillLedger(const v1::Assign& assign, int epoch, v1::EpochReport& report) const;
 
   const FakeWorkerOptions options_;
 

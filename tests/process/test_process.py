@@ -217,7 +217,7 @@ class RefusedWorkerTest(unittest.TestCase):
                  "--trainer", BIN / "mead-trainer"],
                 capture_output=True, text=True, timeout=60)
             self.assertEqual(result.returncode, 2, result.stderr)
-            self.assertIn("speaks protocol 2", result.stderr)
+            self.assertIn("speaks protocol 3", result.stderr)
             self.assertIn("upgrade the coordinator", result.stderr)
 
     def test_older_process_of_a_name_gives_way_to_the_newer(self):

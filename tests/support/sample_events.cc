@@ -22,6 +22,8 @@ SweepSpec SampleSpec() {
           .accelerator = Accelerator::kCpu,
           .retry = {.user_error = 1, .out_of_memory = 2, .infrastructure = RetryBudget::kUnlimited},
           .epochs = 3,
+          .keep_best = 2,
+          .keep_latest = 3,
           .space = {{"optimizer.lr", LogUniformRange{1e-4, 1e-1}},
                     {"augment.lighting", UniformRange{0.1, 0.4, 0.1}},
                     {"batch_size", IntRange{32, 128, 32}},
@@ -52,9 +54,10 @@ std::vector<Event> OneOfEachEvent() {
       {8, WorkerLost{worker, "text that is not UTF-8: \xff\xfe"}},
       {9, MemberReady{worker, trial, 2, "10.0.0.7:4321"}},
       {10, EpochReported{worker, trial, 2, -0.0}},
-      {11, CheckpointSaved{worker, trial, 2, "sha256:cd", uint64_t{1} << 40}},
-      {12, MemberExited{worker, trial, 1, true, FailureKind::kOutOfMemory, "ended"}},
+      {11, CheckpointSaved{worker, trial, 2, "sha256:cd", uint64_t{1} << 40, 9}},
+      {12, MemberExited{worker, trial, 1, true, FailureKind::kOutOfMemory, "ended", true}},
       {-13, Tick{}},
+      {14, CheckpointsDropped{{"sha256:ab", "sha256:cd"}}},
   };
 }
 
@@ -90,8 +93,10 @@ class Script {
     ForEachLiveMember([&](const Trial& trial, int rank, const WorkerRef& worker) {
       if (rank != 0) return;
       const TrialRef ref{trial.id, trial.attempt};
+      const std::string digest = "sha256:" + trial.id + "/" + std::to_string(epoch);
+      Do(CheckpointSaved{worker, ref, epoch - 1, digest + "-", 1000, 4});
       Do(EpochReported{worker, ref, epoch, 0.5 + 0.01 * trial.index + 0.1 * epoch});
-      Do(CheckpointSaved{worker, ref, epoch, "sha256:" + trial.id, 1000});
+      Do(CheckpointSaved{worker, ref, epoch, digest, 1000});
     });
   }
   void AllExit(bool succeeded, FailureKind kind) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "common/log.h"
@@ -18,6 +19,9 @@ namespace {
 // Logs go out this often, or as soon as a batch is this large.
 constexpr absl::Duration kLogInterval = absl::Milliseconds(300);
 constexpr int kLogBatchLines = 200;
+
+// Of a status: the checkpoint to go on from is damaged or gone where it was stored.
+constexpr char kDamagedCheckpoint[] = "mead.damaged_checkpoint";
 
 // The digests of a manifest's shards, in its order. The agent needs nothing else
 // of it: what the pictures are is the trainer's business.
@@ -37,6 +41,12 @@ absl::StatusOr<std::vector<std::string>> ShardsOf(const std::filesystem::path& m
     digests.push_back(digest->get<std::string>());
   }
   return digests;
+}
+
+// "epoch 3", or in the midst of one "epoch 4 after 17 steps".
+std::string PlaceOf(const v1::WrittenCheckpoint& checkpoint) {
+  if (checkpoint.step() == 0) return absl::StrCat("epoch ", checkpoint.epoch());
+  return absl::StrCat("epoch ", checkpoint.epoch() + 1, " after ", checkpoint.step(), " steps");
 }
 
 }  // namespace
@@ -94,8 +104,11 @@ void Member::Start() {
     absl::StatusOr<Fetched> result = Fetch(stop);
     if (!result.ok()) {
       return Post([this, status = result.status()] {
+        const bool damaged = status.GetPayload(kDamagedCheckpoint).has_value();
         Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE,
-                absl::StrCat("cannot fetch the trial's data: ", status.ToString())});
+                absl::StrCat("cannot fetch the trial's ", damaged ? "checkpoint: " : "data: ",
+                             status.ToString(absl::StatusToStringMode::kWithNoExtraData)),
+                damaged});
       });
     }
     Post([this, fetched = std::make_shared<Fetched>(*std::move(result))] {
@@ -115,8 +128,17 @@ absl::StatusOr<Member::Fetched> Member::Fetch(std::stop_token stop) const {
     fetched.shards.push_back(std::move(shard));
   }
   if (!assign_.resume_from().digest().empty()) {
-    MEAD_ASSIGN_OR_RETURN(fetched.resume,
-                          context_.cache.Fetch(assign_.resume_from().digest(), stop));
+    absl::StatusOr<ArtifactCache::Pin> resume =
+        context_.cache.Fetch(assign_.resume_from().digest(), stop);
+    if (!resume.ok()) {
+      absl::Status status = resume.status();
+      // These stay as they are: trying again would not help, another checkpoint may.
+      if (absl::IsDataLoss(status) || absl::IsNotFound(status)) {
+        status.SetPayload(kDamagedCheckpoint, absl::Cord());
+      }
+      return status;
+    }
+    fetched.resume = *std::move(resume);
   } else if (!assign_.config().weights_artifact().empty()) {
     MEAD_ASSIGN_OR_RETURN(fetched.weights,
                           context_.cache.Fetch(assign_.config().weights_artifact(), stop));
@@ -145,6 +167,7 @@ void Member::PrepareWhenPossible() {
   prepare.set_weights_path(fetched_->weights.path().string());
   prepare.set_resume_path(fetched_->resume.path().string());
   prepare.set_resume_epoch(assign_.resume_from().epoch());
+  prepare.set_resume_step(assign_.resume_from().step());
   prepare.set_work_dir(work_dir_.string());
   prepare.set_host(context_.host);
   prepare.set_threads(context_.threads);
@@ -196,7 +219,8 @@ void Member::OnTrainerMessage(const v1::AttachRequest& message) {
       to_upload_.Push(message.checkpoint());
       break;
     case v1::AttachRequest::kExited:
-      Finish({message.exited().succeeded(), message.exited().kind(), message.exited().message()});
+      Finish({message.exited().succeeded(), message.exited().kind(), message.exited().message(),
+              message.exited().checkpoint_damaged()});
       break;
     default:
       break;
@@ -209,6 +233,16 @@ void Member::UploadAll(std::stop_token stop) {
                   context_.seed + static_cast<uint64_t>(assign_.rank()));
   while (std::optional<v1::WrittenCheckpoint> written = to_upload_.Pop()) {
     const std::filesystem::path path = written->path();
+    if (written->step() > 0 && to_upload_.size() > 0) {
+      // A newer one waits already: what the network is too slow for is left out.
+      Post([this] {
+        --uploads_pending_;
+        EndWhenPossible();
+      });
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
+      continue;
+    }
     const absl::StatusOr<std::string> digest = DigestOfFile(path);
     absl::Status status = digest.status();
     std::error_code error;
@@ -220,7 +254,7 @@ void Member::UploadAll(std::stop_token stop) {
       // Also when the coordinator's disk is full: somebody will make room, and
       // the trial must not be thrown away for it.
       if (!std::exchange(said, true)) {
-        Post([this, text = absl::StrCat("the checkpoint of epoch ", written->epoch(),
+        Post([this, text = absl::StrCat("the checkpoint of ", PlaceOf(*written),
                                         " is stored when it can be: ", status.ToString())] {
           AddLog(text);
         });
@@ -229,16 +263,19 @@ void Member::UploadAll(std::stop_token stop) {
     }
     if (stop.stop_requested()) return;
     backoff.Reset();
-    Post([this, status, epoch = written->epoch(), digest = digest.ok() ? *digest : "", bytes] {
+    Post([this, status, written = *written, digest = digest.ok() ? *digest : "", bytes] {
       --uploads_pending_;
       if (status.ok()) {
         v1::Report report = NewReport();
-        report.mutable_checkpoint()->set_epoch(epoch);
+        report.mutable_checkpoint()->set_epoch(written.epoch());
         report.mutable_checkpoint()->set_digest(digest);
         report.mutable_checkpoint()->set_size_bytes(bytes);
+        report.mutable_checkpoint()->set_step(written.step());
+        *report.mutable_checkpoint()->mutable_ledger() = written.ledger();
         context_.outbox.Add(std::move(report));
       } else {
-        AddLog(absl::StrCat("the checkpoint of epoch ", epoch, " is lost: ", status.ToString()));
+        AddLog(absl::StrCat("the checkpoint of ", PlaceOf(written),
+                            " is lost: ", status.ToString()));
       }
       EndWhenPossible();
     });
@@ -273,6 +310,7 @@ void Member::EndWhenPossible() {
   report.mutable_exited()->set_succeeded(outcome_.succeeded);
   report.mutable_exited()->set_kind(outcome_.kind);
   report.mutable_exited()->set_message(outcome_.message);
+  report.mutable_exited()->set_checkpoint_damaged(outcome_.checkpoint_damaged);
   const uint64_t sequence = context_.outbox.Add(std::move(report));
   Post([this, sequence] { on_ended_(sequence); });
 }

@@ -83,6 +83,7 @@ class Member {
     bool succeeded = false;
     v1::FailureKind kind = v1::FAILURE_KIND_UNSPECIFIED;
     std::string message;
+    bool checkpoint_damaged = false;
   };
 
   // On the fetch thread.

@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "worker/train/device.h"
@@ -12,6 +14,7 @@
 #include "worker/train/optim/schedule.h"
 #include "worker/train/recording.h"
 #include "worker/train/state/checkpoint.h"
+#include "worker/train/state/checkpoint_writer.h"
 #include "worker/train/state/weights.h"
 #include "worker/train/step.h"
 #include "worker/train/steps_under_way.h"
@@ -38,6 +41,33 @@ int64_t LargestSlice(const TrainOptions& options, int world_size) {
 }
 
 }  // namespace
+
+// How long the train thread waits for the sake of checkpoints.
+class StallClock {
+ public:
+  class Scope {
+   public:
+    explicit Scope(StallClock& clock) : clock_(clock), start_(std::chrono::steady_clock::now()) {}
+    ~Scope() {
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
+      clock_.current_ += spent.count();
+      clock_.longest_ = std::max(clock_.longest_, clock_.current_);
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    StallClock& clock_;
+    const std::chrono::steady_clock::time_point start_;
+  };
+
+  void NextCheckpoint() { current_ = 0; }
+  double TakeLongest() { return std::exchange(longest_, 0); }
+
+ private:
+  double current_ = 0;  // seconds, of one checkpoint
+  double longest_ = 0;
+};
 
 struct TrainingSession::Impl {
   // To be constructed on that stream: tensors and hooks belong to the one that was
@@ -68,6 +98,7 @@ struct TrainingSession::Impl {
                              {.gpu = device.is_cuda(), .capturable = communicator->capturable()})),
         graph(records),
         steps(communicator->world_size()) {
+    step.SetBeforeMove([this] { AwaitCheckpointData(); });
     if (options.virtual_ranks % communicator->world_size() != 0) {
       throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
                                                   " virtual ranks cannot be dealt to " +
@@ -118,6 +149,7 @@ struct TrainingSession::Impl {
   // Before weights come from a file: what the steps so far were is of no more
   // interest, a divergence included.
   void ForgetSteps() {
+    AwaitCheckpointData();
     EndEvaluation();
     steps.Forget();
     step.ForgetDivergence();
@@ -291,6 +323,7 @@ struct TrainingSession::Impl {
   void StartEvaluation() {
     BroadcastAll(model.buffers());
     if (!average || averaged) return;
+    AwaitCheckpointData();
     averaged.emplace(*average);
     model.RefreshWorking();
   }
@@ -299,6 +332,35 @@ struct TrainingSession::Impl {
     if (!averaged) return;
     averaged.reset();
     model.RefreshWorking();
+  }
+
+  // What StateNow() gave is no longer needed after this.
+  void AwaitCheckpointData() {
+    const StallClock::Scope scope(stall);
+    writer.AwaitData();
+  }
+
+  // A state to be read while the next step computes: of the CPU's tensors those that move
+  // only at its end (see AwaitCheckpointData), copies of the others. The caller has awaited
+  // the steps.
+  TrainState StateNow() const {
+    at::NoGradGuard no_grad;
+    TrainState state = State();
+    std::set<std::string> moves_early;  // batch-norm's statistics
+    for (const NamedTensor& buffer : model.buffers()) moves_early.insert(buffer.name);
+    const auto keep = [&](std::vector<NamedTensor>& tensors) {
+      for (NamedTensor& named : tensors) {
+        if (device.is_cuda()) {
+          // The device's memory is for steps, which may run ahead in it.
+          named.tensor = named.tensor.detach().to(at::kCPU);
+        } else if (moves_early.contains(named.name)) {
+          named.tensor = named.tensor.detach().clone();
+        }
+      }
+    };
+    keep(state.model);
+    keep(state.optimizer);
+    return state;
   }
 
   const TrainOptions options;
@@ -318,6 +380,8 @@ struct TrainingSession::Impl {
   StepsUnderWay steps;
   std::optional<int> recorded_n;  // this rank's share of whole batches
   std::optional<PhaseSpan> phase;
+  StallClock stall;
+  CheckpointWriter writer;  // last: the state outlives what reads it
 };
 
 // Runs f on the session's stream; LibTorch's errors come out as TrainError.
@@ -437,14 +501,42 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   });
 }
 
-void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
+void TrainingSession::SaveCheckpoint(const std::string& path, int epoch,
+                                     const EpochSoFar& so_far) {
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
-                    {.epoch = epoch, .global_step = impl_->steps.next_step()});
+                    {.epoch = epoch, .global_step = impl_->steps.next_step(), .so_far = so_far});
   });
 }
+
+void TrainingSession::StartCheckpoint(const std::string& path, int epoch,
+                                      const EpochSoFar& so_far, std::function<void()> written) {
+  OnStream("saving a checkpoint", [&] {
+    impl_->steps.Await();
+    impl_->EndEvaluation();
+    impl_->stall.NextCheckpoint();
+    const StallClock::Scope scope(impl_->stall);
+    impl_->writer.Await();
+    const ResumePoint point{
+        .epoch = epoch, .global_step = impl_->steps.next_step(), .so_far = so_far};
+    impl_->writer.Start([path, point, options = impl_->options, state = impl_->StateNow(),
+                         written = std::move(written)](const std::function<void()>& data_read) {
+      Translated("saving a checkpoint",
+                 [&] { WriteCheckpoint(path, options, state, point, data_read); });
+      if (written) written();
+    });
+  });
+}
+
+bool TrainingSession::checkpoint_under_way() const { return impl_->writer.busy(); }
+
+void TrainingSession::AwaitCheckpoint() {
+  OnStream("saving a checkpoint", [&] { impl_->writer.Await(); });
+}
+
+double TrainingSession::TakeCheckpointStall() { return impl_->stall.TakeLongest(); }
 
 int64_t TrainingSession::global_step() const { return impl_->steps.next_step(); }
 

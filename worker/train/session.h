@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -89,9 +90,20 @@ class TrainingSession {
   EvalResult EvalStep(const uint8_t* pixels, const int32_t* labels, int n);
 
   // Writes model, optimizer, average, epoch, step and seed to one file: aside, synced,
-  // renamed. epoch: the finished one. Any rank may; rank 0's batch-norm counts.
+  // renamed. epoch: the last finished one; so_far: of the one under way, if any. Any rank
+  // may; rank 0's batch-norm counts.
   // Errors: kInternal (disk), naming the path.
-  void SaveCheckpoint(const std::string& path, int epoch);
+  void SaveCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far = {});
+
+  // The same while training goes on; waits for the one before. written: called when the file
+  // is there, from another thread; not if it could not be written: that comes out of the
+  // next step, checkpoint or AwaitCheckpoint.
+  void StartCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far,
+                       std::function<void()> written);
+  bool checkpoint_under_way() const;
+  void AwaitCheckpoint();
+  // The longest that one checkpoint has held up training since the last call, in seconds.
+  double TakeCheckpointStall();
 
   int64_t global_step() const;
   // The steps so far that were repetitions of a recorded one.

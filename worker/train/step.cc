@@ -28,6 +28,7 @@ at::Tensor TrainingStep::Run(const DeviceBatch& batch, const std::vector<Piece>&
   // The gang's gradient moves every rank's weights alike, unless it is of no use.
   at::NoGradGuard no_grad;
   const at::Tensor found_inf = CheckFinite(figures);
+  if (before_move_) before_move_();
   optimizer_.Step(found_inf);
   if (average_ != nullptr) average_->Update(found_inf);
   return at::cat({figures, found_inf.view({1})});

@@ -5,7 +5,9 @@
 // Thread: the train thread owns it.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "worker/train/comm/communicator.h"
@@ -37,6 +39,10 @@ class TrainingStep {
 
   // The parameters that learn from here on, by index in the model's order.
   void SetLearning(const std::vector<size_t>& learning);
+
+  // Called in each step before the first of the state moves: the weights, what the optimizer
+  // keeps, their average. Batch-norm's running statistics move before.
+  void SetBeforeMove(std::function<void()> before_move) { before_move_ = std::move(before_move); }
 
   // One step. pieces: of this rank's batch; their counts add up to its size.
   // Returns the gang's figures, then 1 or 0 for whether this or an earlier step
@@ -72,6 +78,7 @@ class TrainingStep {
   WeightAverage* average_;
   Communicator& communicator_;
   std::unique_ptr<Reducer> reducer_;
+  std::function<void()> before_move_;
   at::Tensor diverged_;  // [], float32: 1 once a step was not finite
 };
 

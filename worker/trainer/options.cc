@@ -147,6 +147,11 @@ MixOptions ToMixOptions(const v1::AugmentConfig& config) {
   return out;
 }
 
+CheckpointSchedule CheckpointScheduleOf(const v1::CheckpointConfig& config) {
+  const double minutes = config.has_every_minutes() ? config.every_minutes() : 5;
+  return {config.every_steps(), absl::Minutes(1) * minutes};
+}
+
 int LoaderThreads(const v1::Prepare& prepare) {
   if (prepare.config().loader_threads() > 0) return prepare.config().loader_threads();
   // On a CPU the step itself wants the threads, and decoded pictures are kept.

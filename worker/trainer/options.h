@@ -11,6 +11,7 @@
 #include "worker/data/decoded_store.h"
 #include "worker/train/config.h"
 #include "worker/train/errors.h"
+#include "worker/trainer/checkpoint_schedule.h"
 
 namespace mead::trainer {
 
@@ -35,6 +36,8 @@ AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
 // The node's cache of decoded pictures, for a data set with this manifest.
 data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string_view manifest,
                                          std::function<void(const std::string&)> say);
+// When checkpoints are due in the midst of an epoch.
+CheckpointSchedule CheckpointScheduleOf(const v1::CheckpointConfig& config);
 
 // Decoding threads of a loader.
 int LoaderThreads(const v1::Prepare& prepare);

@@ -28,6 +28,7 @@
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
 #include "worker/trainer/available_memory.h"
+#include "worker/trainer/checkpointing.h"
 #include "worker/trainer/options.h"
 
 namespace mead::trainer {
@@ -59,6 +60,13 @@ void OrThrow(const absl::Status& status) {
   if (!status.ok()) OrThrow(absl::StatusOr<int>(status));
 }
 
+// What the trial was to go on from cannot be used: another attempt takes another one.
+class UnusableCheckpoint : public train::TrainError {
+ public:
+  explicit UnusableCheckpoint(const std::string& why)
+      : TrainError(train::ErrorKind::kInternal, "the checkpoint cannot be gone on from: " + why) {}
+};
+
 class TrialRun {
  public:
   TrialRun(const v1::Prepare& prepare, AgentLink& link)
@@ -69,23 +77,17 @@ class TrialRun {
     ReportReady();
     JoinGang(AwaitGo());
     for (int epoch = first_epoch_; epoch <= EpochsOf(config_); ++epoch) {
-      const EpochPlan plan = PlanOf(dataset::Split::kTrain, epoch);
-      Train(epoch, plan);
+      // Only the first may have been begun by an attempt before this one.
+      so_far_ = epoch == first_epoch_ ? resumed_so_far_ : train::EpochSoFar();
+      Train(epoch);
       Evaluate(epoch);
-      ReportEpoch(epoch, plan);
-      SaveCheckpoint(epoch);
+      ReportEpoch(epoch);
+      checkpoints_->WriteEpoch(epoch);
     }
+    session_->AwaitCheckpoint();
   }
 
  private:
-  struct TrainFigures {
-    double loss_sum = 0;  // over samples
-    int64_t correct = 0;
-    int64_t samples = 0;
-    double learning_rate = 0;
-    absl::Duration time;
-  };
-
   bool is_rank_zero() const { return prepare_.rank() == 0; }
 
   // Everything that needs no other rank.
@@ -118,7 +120,9 @@ class TrialRun {
     v1::AttachRequest message;
     v1::MemberReady& ready = *message.mutable_ready();
     if (store_ != nullptr) ready.set_rendezvous(store_->address());
-    ready.set_plan_digest(PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1).Digest());
+    ready.set_plan_digest(
+        PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1, prepare_.resume_step())
+            .Digest());
     link_.Send(std::move(message));
   }
 
@@ -143,14 +147,21 @@ class TrialRun {
                                             store_);
     session_ = std::make_unique<train::TrainingSession>(options_, communicator_);
     if (!prepare_.resume_path().empty()) {
-      const train::ResumePoint point = session_->Resume(prepare_.resume_path());
+      const train::ResumePoint point = ResumeOrSay();
       first_epoch_ = point.epoch + 1;
-      Say(absl::StrCat("resumed from the checkpoint of epoch ", point.epoch, ", step ",
+      resumed_so_far_ = point.so_far;
+      const std::string place =
+          point.so_far.steps == 0
+              ? absl::StrCat(point.epoch)
+              : absl::StrCat(point.epoch + 1, " after ", point.so_far.steps, " of ",
+                             options_.steps_per_epoch, " steps");
+      Say(absl::StrCat("resumed from the checkpoint of epoch ", place, ", step ",
                        point.global_step));
     } else if (!prepare_.weights_path().empty()) {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
     }
     FitMemory();
+    checkpoints_ = std::make_unique<Checkpointing>(prepare_, *session_, link_);
     pictures_ = session_->KeepPictures();
     if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
     Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
@@ -158,6 +169,15 @@ class TrialRun {
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
                         options_.threads,
                         gang ? absl::StrCat(", sums over ", communicator_->transport()) : ""));
+  }
+
+  train::ResumePoint ResumeOrSay() {
+    try {
+      return session_->Resume(prepare_.resume_path());
+    } catch (const train::TrainError& error) {
+      if (error.kind() != train::ErrorKind::kUserError) throw;
+      throw UnusableCheckpoint(error.what());
+    }
   }
 
   // Everybody looks before anybody takes: no rank's session begins until all have told
@@ -190,7 +210,7 @@ class TrialRun {
 
   // Evaluation keeps the samples' order; both use every sample exactly once. With
   // virtual ranks training is planned for those, whatever the number of real ones.
-  EpochPlan PlanOf(dataset::Split split, int epoch) const {
+  EpochPlan PlanOf(dataset::Split split, int epoch, int64_t first_step = 0) const {
     const bool train = split == dataset::Split::kTrain;
     const int virtual_ranks = train ? VirtualRanksOf(config_) : 0;
     const int ranks = virtual_ranks > 0 ? virtual_ranks : prepare_.world_size();
@@ -199,18 +219,15 @@ class TrialRun {
                       .epoch = static_cast<uint64_t>(epoch),
                       .batch_size = static_cast<uint64_t>(BatchSizeOf(config_)),
                       .world_size = static_cast<uint32_t>(ranks),
-                      .shuffle = train});
+                      .shuffle = train,
+                      .first_step = static_cast<uint64_t>(first_step)});
   }
 
   // What is mixed in this rank's slice of a step, with the picture of another rank's behind it.
-  BatchMix Mix(int epoch, const EpochPlan& plan, uint64_t step,
+  // begin: the slice's place in the global batch.
+  BatchMix Mix(int epoch, const EpochPlan& plan, uint64_t step, size_t begin,
                std::vector<uint64_t>& slice) const {
     const std::span<const uint64_t> batch = plan.Batch(step);
-    // Slices are runs of the batch's order, in which no sample comes twice.
-    const size_t begin =
-        slice.empty() ? 0
-                      : static_cast<size_t>(std::find(batch.begin(), batch.end(), slice.front()) -
-                                            batch.begin());
     BatchMix mix = PartnersOf(batch.size(), begin, slice.size());
     mix.plan = DrawMix({SeedOf(config_), static_cast<uint64_t>(epoch), step},
                        ToMixOptions(config_.augment()), options_.image_size);
@@ -220,51 +237,73 @@ class TrialRun {
   }
 
   // Sets the loader to work on this rank's slices of the plan. mixing: gets what is mixed in
-  // each step, or null.
+  // each of its steps, or null.
   void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan,
                    std::vector<BatchMix>* mixing = nullptr) {
-    std::vector<std::vector<uint64_t>> steps(plan.steps());
+    std::vector<std::vector<uint64_t>> steps(plan.steps() - plan.first_step());
     // A rank has one part of the plan, or as many virtual ones next to each other.
     const auto parts =
         plan.world_size() / static_cast<uint32_t>(std::max(1, prepare_.world_size()));
     const auto first = static_cast<uint32_t>(prepare_.rank()) * parts;
-    for (uint64_t step = 0; step < plan.steps(); ++step) {
+    for (uint64_t i = 0; i < steps.size(); ++i) {
       for (uint32_t part = first; part < first + parts; ++part) {
-        const auto slice = plan.Slice(step, part);
-        steps[step].insert(steps[step].end(), slice.begin(), slice.end());
+        const auto slice = plan.Slice(plan.first_step() + i, part);
+        steps[i].insert(steps[i].end(), slice.begin(), slice.end());
       }
-      if (mixing != nullptr) mixing->push_back(Mix(epoch, plan, step, steps[step]));
+      if (mixing != nullptr) {
+        const uint64_t step = plan.first_step() + i;
+        const auto begin = plan.Slice(step, first).data() - plan.Batch(step).data();
+        mixing->push_back(Mix(epoch, plan, step, static_cast<size_t>(begin), steps[i]));
+      }
     }
     OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(steps)));
   }
 
-  void Train(int epoch, const EpochPlan& plan) {
-    figures_ = {};
+  void Train(int epoch) {
+    const EpochPlan plan = PlanOf(dataset::Split::kTrain, epoch, so_far_.steps);
     session_->StartEpoch(epoch);
+    checkpoints_->StartEpoch(epoch, so_far_);
+    const double seconds_before = so_far_.seconds;
     const absl::Time start = RealClock().Now();
     window_start_ = start;
     window_samples_ = 0;
     std::vector<BatchMix> mixing;
     StartLoader(*train_loader_, epoch, plan, options_.mixes ? &mixing : nullptr);
-    uint64_t finished = 0;
-    for (uint64_t step = 0; step < plan.steps(); ++step) {
-      const data::Batch batch = OrThrow(train_loader_->Next());
-      const BatchMix* mix = options_.mixes ? &mixing[step] : nullptr;
+    for (uint64_t step = plan.first_step(); step < plan.steps(); ++step) {
+      data::Batch batch = OrThrow(train_loader_->Next());
+      const BatchMix* mix = options_.mixes ? &mixing[step - plan.first_step()] : nullptr;
       const int n = mix != nullptr ? static_cast<int>(mix->partners.size()) : batch.size;
       session_->StartStep(batch.pixels.data(), batch.labels.data(), n,
                           static_cast<int64_t>(plan.BatchSize(step)),
                           batch.planned.empty() ? nullptr : batch.planned.data(), mix);
+      // What only lends its pixels to a mixture is another rank's.
+      batch.indices.resize(static_cast<size_t>(n));
+      checkpoints_->Feed(step, batch.indices);
+      const auto begun = static_cast<int64_t>(step) + 1;
       const bool last = step + 1 == plan.steps();
-      for (const train::StepResult& result : session_->FinishedSteps(/*wait=*/last)) {
-        figures_.loss_sum += result.loss * static_cast<double>(result.samples);
-        figures_.correct += result.correct;
-        figures_.samples += result.samples;
-        figures_.learning_rate = result.learning_rate;
-        ReportProgress("train", epoch, ++finished, plan.steps(), result.samples);
+      const bool may_be_due = !last && checkpoints_->MayBeDue(begun);
+      TakeFinishedSteps(epoch, plan, /*wait=*/last || may_be_due);
+      so_far_.seconds = seconds_before + absl::ToDoubleSeconds(RealClock().Now() - start);
+      if (may_be_due && checkpoints_->Due(begun)) {
+        so_far_.ledger = checkpoints_->Ledger(begun);
+        checkpoints_->Write(epoch, so_far_);
       }
     }
-    figures_.time = RealClock().Now() - start;
+    so_far_.ledger = checkpoints_->Ledger(static_cast<int64_t>(plan.steps()));
     SayResident();
+  }
+
+  // wait: all that have begun.
+  void TakeFinishedSteps(int epoch, const EpochPlan& plan, bool wait) {
+    for (const train::StepResult& result : session_->FinishedSteps(wait)) {
+      so_far_.loss_sum += result.loss * static_cast<double>(result.samples);
+      so_far_.correct += result.correct;
+      so_far_.samples += result.samples;
+      so_far_.learning_rate = result.learning_rate;
+      ++so_far_.steps;
+      ReportProgress("train", epoch, static_cast<uint64_t>(so_far_.steps), plan.steps(),
+                     result.samples);
+    }
   }
 
   // A rank of a gang meets new pictures for some epochs.
@@ -316,21 +355,23 @@ class TrialRun {
     val_loss_ = total_loss / static_cast<double>(std::max<int64_t>(1, confusion_.total()));
   }
 
-  void ReportEpoch(int epoch, const EpochPlan& plan) {
+  void ReportEpoch(int epoch) {
     if (!is_rank_zero()) return;
     v1::AttachRequest message;
     v1::EpochReport& report = *message.mutable_epoch();
     report.set_epoch(epoch);
     report.set_step(session_->global_step());
-    report.set_plan_digest(plan.Digest());
-    const auto samples = static_cast<double>(std::max<int64_t>(1, figures_.samples));
-    const double seconds = std::max(1e-9, absl::ToDoubleSeconds(figures_.time));
+    report.set_plan_digest(PlanOf(dataset::Split::kTrain, epoch).Digest());
+    SetLedger(so_far_.ledger, *report.mutable_ledger());
+    const auto samples = static_cast<double>(std::max<int64_t>(1, so_far_.samples));
+    const double seconds = std::max(1e-9, so_far_.seconds);
     const ClassificationMetrics metrics = ComputeMetrics(confusion_);
     auto& out = *report.mutable_metrics();
-    out["train/loss"] = figures_.loss_sum / samples;
-    out["train/accuracy"] = static_cast<double>(figures_.correct) / samples;
+    out["train/loss"] = so_far_.loss_sum / samples;
+    out["train/accuracy"] = static_cast<double>(so_far_.correct) / samples;
     out["train/images_per_second"] = samples / seconds;
-    out["lr"] = figures_.learning_rate;
+    out["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
+    out["lr"] = so_far_.learning_rate;
     out["val/loss"] = val_loss_;
     out["val/accuracy"] = metrics.accuracy;
     out["val/balanced_accuracy"] = metrics.balanced_accuracy;
@@ -354,16 +395,6 @@ class TrialRun {
     link_.Send(std::move(message));
   }
 
-  void SaveCheckpoint(int epoch) {
-    if (!is_rank_zero()) return;
-    const std::string path = absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, ".safetensors");
-    session_->SaveCheckpoint(path, epoch);
-    v1::AttachRequest message;
-    message.mutable_checkpoint()->set_epoch(epoch);
-    message.mutable_checkpoint()->set_path(path);
-    link_.Send(std::move(message));
-  }
-
   // samples: of the step just done. Rank 0 speaks for the gang.
   void ReportProgress(const char* phase, int epoch, uint64_t step, uint64_t steps,
                       int64_t samples) {
@@ -376,10 +407,10 @@ class TrialRun {
     progress.set_epoch(epoch);
     progress.set_step(static_cast<int64_t>(step));
     progress.set_steps_per_epoch(static_cast<int64_t>(steps));
-    const auto seen = static_cast<double>(std::max<int64_t>(1, figures_.samples));
-    progress.set_train_loss(figures_.loss_sum / seen);
-    progress.set_train_accuracy(static_cast<double>(figures_.correct) / seen);
-    progress.set_learning_rate(figures_.learning_rate);
+    const auto seen = static_cast<double>(std::max<int64_t>(1, so_far_.samples));
+    progress.set_train_loss(so_far_.loss_sum / seen);
+    progress.set_train_accuracy(static_cast<double>(so_far_.correct) / seen);
+    progress.set_learning_rate(so_far_.learning_rate);
     progress.set_images_per_second(static_cast<double>(window_samples_) /
                                    absl::ToDoubleSeconds(window));
     link_.SendProgress(std::move(progress));
@@ -399,9 +430,10 @@ class TrialRun {
   std::unique_ptr<train::TrainingSession> session_;
   std::shared_ptr<PictureStore> pictures_;  // or none
   uint64_t resident_said_ = 0;              // pictures, in the log
+  std::unique_ptr<Checkpointing> checkpoints_;
   int first_epoch_ = 1;
-  // Of the epoch under way.
-  TrainFigures figures_;
+  train::EpochSoFar resumed_so_far_;  // of the first
+  train::EpochSoFar so_far_;          // of the epoch under way
   ConfusionMatrix confusion_{1};
   double val_loss_ = 0;
   // Since the last progress report.
@@ -422,6 +454,10 @@ v1::MemberExited Failed(v1::FailureKind kind, const std::string& message) {
 v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
   try {
     TrialRun(prepare, link).Run();
+  } catch (const UnusableCheckpoint& error) {
+    v1::MemberExited exited = Failed(ToFailureKind(error.kind()), error.what());
+    exited.set_checkpoint_damaged(true);
+    return exited;
   } catch (const train::TrainError& error) {
     return Failed(ToFailureKind(error.kind()), error.what());
   } catch (const std::bad_alloc&) {

@@ -52,6 +52,7 @@ train:
   freeze_batch_norm: true
   resident: off
   gradients_on_wire: bf16
+  checkpoint: {every_steps: 500, every_minutes: 2.5, keep_best: 2, keep_latest: 3}
 space:
   optimizer.lr: {log_uniform: [1e-4, 1e-1]}
   optimizer.weight_decay: {choice: [0, 1e-4]}

@@ -37,7 +37,8 @@ class Cluster {
   void Ready(const std::string& trial, int rank);
   void AllReady(const std::string& trial);
   void Report(const std::string& trial, int epoch, double objective);
-  void Save(const std::string& trial, int epoch);
+  // step: done of the epoch after that.
+  void Save(const std::string& trial, int epoch, int64_t step = 0);
   void Exit(const std::string& trial, int rank);
   void Fail(const std::string& trial, int rank, FailureKind kind, const std::string& message);
   // Gets ready, reports one epoch, and ends well.

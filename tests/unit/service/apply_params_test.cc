@@ -57,6 +57,7 @@ TEST(ApplyParamsTest, WhatAllTrialsShareCannotBeSearched) {
   EXPECT_EQ(FindSearchableField("weights_artifact"), nullptr);
   EXPECT_EQ(FindSearchableField("virtual_ranks"), nullptr);
   EXPECT_EQ(FindSearchableField("gradients_on_wire"), nullptr);
+  EXPECT_EQ(FindSearchableField("checkpoint.every_steps"), nullptr);
   EXPECT_EQ(FindSearchableField("phases"), nullptr);
 }
 

@@ -33,7 +33,7 @@ core::ClusterState StateOfOneTrial() {
 
 TEST(CommandMessagesTest, AnAssignHoldsTheTrialsOwnConfiguration) {
   const core::ClusterState state = StateOfOneTrial();
-  core::AssignMember command{{"w", 1}, {"s-0", 2}, 1, 2, 0, "sha256:checkpoint", 3};
+  core::AssignMember command{{"w", 1}, {"s-0", 2}, 1, 2, 0, "sha256:checkpoint", 3, 11};
   const auto message = MessageFor(command, state);
   ASSERT_TRUE(message.ok()) << message.status();
   const v1::Assign& assign = message->assign();
@@ -46,6 +46,7 @@ TEST(CommandMessagesTest, AnAssignHoldsTheTrialsOwnConfiguration) {
   EXPECT_EQ(assign.config().precision(), "bf16") << "the worker has GPUs";
   EXPECT_EQ(assign.manifest_digest(), "sha256:manifest");
   EXPECT_EQ(assign.resume_from().epoch(), 3);
+  EXPECT_EQ(assign.resume_from().step(), 11);
   EXPECT_EQ(assign.resume_from().size_bytes(), 77u);
 }
 

@@ -33,6 +33,10 @@ TEST(SpecDefaultsTest, AnEmptySpecGetsTheDocumentedDefaults) {
   EXPECT_EQ(train.augment().cutmix(), 0);
   EXPECT_EQ(train.augment().position_box(), "keep");
   EXPECT_EQ(train.gradients_on_wire(), "fp32");
+  EXPECT_EQ(train.checkpoint().every_steps(), 0);
+  EXPECT_EQ(train.checkpoint().every_minutes(), 5);
+  EXPECT_EQ(train.checkpoint().keep_best(), 1);
+  EXPECT_EQ(train.checkpoint().keep_latest(), 1);
   EXPECT_FALSE(train.has_precision()) << "depends on the machine";
 }
 

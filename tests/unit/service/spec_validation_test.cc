@@ -227,6 +227,24 @@ TEST(SpecValidationTest, DeterministicTrialsNeedCpusAndEvenShares) {
   EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("must be a multiple of them")));
 }
 
+TEST(SpecValidationTest, CheckpointsHaveLimitsAndOneOfEachKindIsKept) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::CheckpointConfig& checkpoint = *spec.mutable_train()->mutable_checkpoint();
+  checkpoint.set_every_minutes(0);
+  checkpoint.set_every_steps(100);
+  checkpoint.set_keep_latest(2);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  checkpoint.set_every_minutes(-0.5);
+  checkpoint.set_every_steps(-1);
+  checkpoint.set_keep_best(0);
+  checkpoint.set_keep_latest(1001);
+  EXPECT_THAT(Judge(spec),
+              ElementsAre("train.checkpoint.every_steps: must be from 0 to 1000000, not -1",
+                          "train.checkpoint.every_minutes: must be from 0 to 10000, not -0.5",
+                          "train.checkpoint.keep_best: must be from 1 to 1000, not 0",
+                          "train.checkpoint.keep_latest: must be from 1 to 1000, not 1001"));
+}
+
 TEST(SpecValidationTest, GradientsTravelInOneOfTwoTypesAndDeterministicTrialsInOne) {
   v1::SweepSpec spec = ValidSpec();
   v1::TrainConfig& train = *spec.mutable_train();

@@ -10,6 +10,7 @@
 //   micro_batch=N, image_size=N, batch_size=N (global; without it 64), transport=NAME
 //   weights=FILE: to begin with; resume=CHECKPOINT: to go on from
 //   save=PATH: rank 0 writes a checkpoint there after every epoch and after a divergence
+//   every=STEPS: and after so many steps of an epoch
 //   copies=PATH: at the end each rank writes its own checkpoint to PATH.RANK
 //   pause_at=STEP: before which it waits to be killed
 // Prints "step LOSS CORRECT" in hexadecimal floating point for each step, "epoch N"
@@ -178,6 +179,10 @@ void Train(const Arguments& arguments, TrainingSession& session) {
     std::printf("step %a %lld\n", result.loss, static_cast<long long>(result.correct));
     std::fflush(stdout);
     const bool ends_epoch = (step + 1) % per_epoch == 0 || step + 1 == arguments.steps();
+    const int every = arguments.number("every", 0);
+    if (!ends_epoch && every > 0 && (step + 1) % per_epoch % every == 0 && arguments.rank == 0) {
+      session.SaveCheckpoint(arguments.text("save"), epoch - 1, {.steps = (step + 1) % per_epoch});
+    }
     if (!ends_epoch) continue;
     session.StartEvaluation();
     session.EndEvaluation();

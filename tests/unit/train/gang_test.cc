@@ -441,6 +441,35 @@ TEST_P(Deterministic, GangKilledInAStepGoesOnWithTheSameBitsOnOtherNumbersOfRank
   }
 }
 
+TEST_P(Deterministic, GangKilledWithinAnEpochGoesOnWithinItOnOtherNumbersOfRanks) {
+  const testing::TempDir dir;
+  const std::string flags = std::string("flags=") + GetParam().flags;
+  const auto settings = [&](const std::string& checkpoint) {
+    return std::vector<std::string>{flags, "epoch=6", "every=2", Save(dir.Join(checkpoint))};
+  };
+  const auto whole = RunGang({.settings = settings("whole"), .counts = Batches(1)});
+  const auto expected = LinesWith(whole[0], "step");
+  ASSERT_EQ(expected.size(), 6u);
+  Gang gang = StartGang({.world_size = 2,
+                         .settings = settings("middle"),
+                         .pause_rank = 1,
+                         .pause_at = 3,
+                         .counts = Batches(2)});
+  gang.ranks[1]->ReadUntil("paused");
+  gang.ranks[1]->Kill();
+  EXPECT_EQ((gang.ranks[0]->ReadAll(), gang.ranks[0]->Wait()), 3);
+  const std::vector<std::string> rest(expected.begin() + 2, expected.end());
+  for (const int ranks : {1, 4}) {
+    const std::string checkpoint = "resumed on " + std::to_string(ranks);
+    std::vector<std::string> again = settings(checkpoint);
+    again.push_back("resume=" + dir.Join("middle"));
+    const auto outputs =
+        RunGang({.world_size = ranks, .settings = again, .counts = Batches(ranks)});
+    for (const std::string& output : outputs) EXPECT_EQ(LinesWith(output, "step"), rest);
+    EXPECT_TRUE(Bytes(dir.Join(checkpoint)) == Bytes(dir.Join("whole")));
+  }
+}
+
 // Batch-norm in training and SGD with momentum in all of them.
 INSTANTIATE_TEST_SUITE_P(Runs, Deterministic,
                          ::testing::Values(Sameness{"v", "shm"}, Sameness{"vb", "gloo"},

@@ -106,6 +106,108 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, Resume,
                          ::testing::Values(OptimizerKind::kSgd, OptimizerKind::kAdamW,
                                            OptimizerKind::kLars, OptimizerKind::kLamb));
 
+TEST_P(Resume, WithinAnEpochGoesOnWithTheSameBitsAndFigures) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.optimizer = OptimizerDefaults(GetParam());
+  options.ema_decay = 0.9;
+  const auto train = [](TrainingSession& session, int from, int to) {
+    session.StartEpoch(1);
+    std::vector<double> losses;
+    for (int step = from; step < to; ++step) {
+      const Pictures batch = MakePictures(8, 3, static_cast<uint64_t>(step));
+      losses.push_back(session.TrainStep(batch.pixels.data(), batch.labels.data(), 8, 8).loss);
+    }
+    return losses;
+  };
+  const EpochSoFar so_far{.steps = 3,
+                          .loss_sum = 0.1 + 0.2,  // a number without a short decimal text
+                          .correct = 17,
+                          .samples = 24,
+                          .learning_rate = 1e-3,
+                          .seconds = 1.0 / 3,
+                          .ledger = {{.attempt = 2, .begin = 0, .end = 3, .samples = 24,
+                                      .sum_a = ~uint64_t{0}, .sum_b = 5}}};
+  TrainingSession whole(options, Alone());
+  train(whole, 0, 3);
+  whole.SaveCheckpoint(dir.Join("middle"), 0, so_far);
+  const std::vector<double> expected = train(whole, 3, 4);
+  whole.SaveCheckpoint(dir.Join("whole"), 1);
+
+  TrainingSession resumed(options, Alone());
+  const ResumePoint point = resumed.Resume(dir.Join("middle"));
+  EXPECT_EQ(point.epoch, 0);
+  EXPECT_EQ(point.global_step, 3);
+  EXPECT_EQ(point.so_far.steps, so_far.steps);
+  EXPECT_EQ(point.so_far.loss_sum, so_far.loss_sum);
+  EXPECT_EQ(point.so_far.correct, so_far.correct);
+  EXPECT_EQ(point.so_far.samples, so_far.samples);
+  EXPECT_EQ(point.so_far.learning_rate, so_far.learning_rate);
+  EXPECT_EQ(point.so_far.seconds, so_far.seconds);
+  EXPECT_EQ(point.so_far.ledger, so_far.ledger);
+  EXPECT_EQ(train(resumed, 3, 4), expected);
+  resumed.SaveCheckpoint(dir.Join("resumed"), 1);
+  EXPECT_EQ(Tensors(dir.Join("resumed")), Tensors(dir.Join("whole")));
+}
+
+TEST(Checkpoint, WrittenBesideTrainingHoldsTheStateBeforeTheStepsThatFollow) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.ema_decay = 0.9;
+  TrainingSession session(options, Alone());
+  TrainEpoch(session, 1);
+  session.SaveCheckpoint(dir.Join("before"), 1);
+  std::string written;
+  session.StartCheckpoint(dir.Join("beside"), 1, {}, [&] { written = "written"; });
+  TrainEpoch(session, 2);
+  session.AwaitCheckpoint();
+  EXPECT_EQ(written, "written");
+  EXPECT_FALSE(session.checkpoint_under_way());
+  EXPECT_EQ(Tensors(dir.Join("beside")), Tensors(dir.Join("before")));
+  EXPECT_GT(session.TakeCheckpointStall(), 0);
+}
+
+TEST(Checkpoint, ThatCannotBeWrittenNamesItsPathAndIsNotSaidToBeThere) {
+  const testing::TempDir dir;
+  const std::string path = dir.Join("missing") + "/c.safetensors";
+  TrainingSession session(Options(), Alone());
+  bool written = false;
+  session.StartCheckpoint(path, 1, {}, [&] { written = true; });
+  EXPECT_THAT(ErrorOf(ErrorKind::kInternal, [&] { session.AwaitCheckpoint(); }), HasSubstr(path));
+  EXPECT_FALSE(written);
+}
+
+// As versions before checksums wrote it.
+TEST(Checkpoint, OfTheFirstFormatIsGoneOnFrom) {
+  const testing::TempDir dir;
+  TrainingSession session(Options(), Alone());
+  TrainEpoch(session, 1);
+  session.SaveCheckpoint(dir.Join("new"), 1);
+  const SafetensorsFile file = SafetensorsFile::Open(dir.Join("new"));
+  std::map<std::string, std::vector<char>> bytes = Tensors(dir.Join("new"));
+  std::vector<TensorData> tensors;
+  for (const auto& [name, info] : file.tensors()) {
+    tensors.push_back({.name = name,
+                       .dtype = info.dtype,
+                       .shape = info.shape,
+                       .data = bytes.at(name).data(),
+                       .make = nullptr});
+  }
+  std::map<std::string, std::string> metadata = file.metadata();
+  metadata.erase(kChecksumsKey);
+  WriteSafetensors(dir.Join("half"), tensors, metadata);
+  EXPECT_THAT(ErrorOf(ErrorKind::kUserError, [&] { session.Resume(dir.Join("half")); }),
+              HasSubstr("'mead.crc32c' is missing"));
+  metadata.at("mead.checkpoint") = "1";
+  WriteSafetensors(dir.Join("old"), tensors, metadata);
+  TrainingSession resumed(Options(), Alone());
+  const ResumePoint point = resumed.Resume(dir.Join("old"));
+  EXPECT_EQ(point.epoch, 1);
+  EXPECT_EQ(point.so_far.steps, 0);
+  resumed.SaveCheckpoint(dir.Join("again"), 1);
+  EXPECT_EQ(Tensors(dir.Join("again")), bytes);
+}
+
 TEST(Checkpoint, OfOtherSettingsIsRefusedWithTheDifference) {
   const testing::TempDir dir;
   const std::string path = dir.Join("c.safetensors");

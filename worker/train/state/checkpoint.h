@@ -2,12 +2,15 @@
 //
 // Format: the model's tensors under torchvision's names (so the file is also a
 //         weights file), the optimizer's under "optimizer.", and __metadata__:
-//         mead.checkpoint (format version), model, num_classes, optimizer, epoch,
-//         global_step, steps_per_epoch, seed.
-// The schedule is a function of the step and the augmentation of (seed, epoch,
-// sample), so nothing else is needed to go on exactly.
+//         mead.checkpoint (format version; 1 had no checksums), mead.crc32c, model, num_classes, optimizer, epoch,
+//         global_step, steps_per_epoch, seed; in the midst of an epoch also step (of
+//         it), ledger (see LedgerText), and its figures so far: loss_sum, seconds and
+//         learning_rate (hexadecimal, so that no bit is lost), correct, samples.
+// The schedule is a function of the step, which pictures a step has of (seed, epoch, step)
+// and the augmentation of (seed, epoch, sample), so nothing else is needed to go on exactly.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,9 +28,10 @@ struct TrainState {
   std::vector<NamedTensor> optimizer;  // without the prefix
 };
 
+// data_read: as WriteSafetensors.
 // Errors: kInternal (disk), naming the path; the old file then stays.
 void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
-                     const ResumePoint& point);
+                     const ResumePoint& point, const std::function<void()>& data_read = {});
 
 // Errors: kUserError (no checkpoint, or one of other settings; says which); the
 //   model may then hold a part.

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/sample_ledger.h"
+
 namespace mead::train {
 
 // What a weights file gave and did not give.
@@ -18,10 +20,22 @@ struct WeightsReport {
   std::string Summary() const;
 };
 
+// What an epoch under way has come to, so that one that is interrupted is reported as a whole.
+struct EpochSoFar {
+  int64_t steps = 0;    // done, of this epoch
+  double loss_sum = 0;  // over samples
+  int64_t correct = 0;
+  int64_t samples = 0;
+  double learning_rate = 0;         // of the last step
+  double seconds = 0;               // spent training
+  std::vector<LedgerEntry> ledger;  // of the steps done
+};
+
 // Where a checkpoint was saved.
 struct ResumePoint {
-  int epoch = 0;  // the last finished one, from 1
+  int epoch = 0;  // the last finished one, from 1; 0 within the first
   int64_t global_step = 0;
+  EpochSoFar so_far;  // of the epoch after it
 };
 
 }  // namespace mead::train

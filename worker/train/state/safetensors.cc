@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "worker/train/errors.h"
+#include "worker/train/state/crc32c.h"
 #include "worker/train/state/file_format.h"
+#include "worker/train/state/safetensors_checksums.h"
 
 namespace mead::train {
 namespace {
@@ -100,6 +102,12 @@ class FileAside {
 
   void Write(const void* data, size_t bytes) { WriteFully(descriptor_, data, bytes, path_); }
 
+  // In place of what was written there.
+  void WriteAgain(int64_t at, const void* data, size_t bytes) {
+    if (lseek(descriptor_, at, SEEK_SET) != at) FailDisk(path_, "cannot be written");
+    Write(data, bytes);
+  }
+
   void RenameTo(const std::string& path) {
     if (fsync(descriptor_) != 0) FailDisk(path_, "cannot be synced");
     if (close(std::exchange(descriptor_, -1)) != 0) FailDisk(path_, "cannot be closed");
@@ -143,27 +151,66 @@ SafetensorsFile SafetensorsFile::Open(InputFile input) {
       ParseSafetensorsHeader(json, 8 + static_cast<int64_t>(header_bytes), file_bytes, file.path());
   file.tensors_ = std::move(header.tensors);
   file.metadata_ = std::move(header.metadata);
+  file.TakeChecksums(json);
   return file;
 }
 
+void SafetensorsFile::TakeChecksums(const std::string& json) {
+  const auto found = metadata_.find(kChecksumsKey);
+  if (found == metadata_.end()) return;
+  const auto checksums = CheckedChecksums(json, found->second, tensors_.size());
+  if (!checksums) {
+    FailFormat(path(), kSafetensorsFormat, "its header is damaged: it has another checksum", 8);
+  }
+  std::vector<TensorInfo*> in_order;
+  for (auto& [name, info] : tensors_) in_order.push_back(&info);
+  std::sort(in_order.begin(), in_order.end(), [](const TensorInfo* a, const TensorInfo* b) {
+    return std::pair(a->begin, a->bytes) < std::pair(b->begin, b->bytes);
+  });
+  for (size_t i = 0; i < in_order.size(); ++i) in_order[i]->crc32c = (*checksums)[i];
+}
+
 void SafetensorsFile::Read(const TensorInfo& info, void* destination) const {
-  input_.Read(info.begin, destination, static_cast<size_t>(info.bytes));
+  const auto bytes = static_cast<size_t>(info.bytes);
+  input_.Read(info.begin, destination, bytes);
+  if (!info.crc32c || Crc32c(destination, bytes) == *info.crc32c) return;
+  std::string name = "?";
+  for (const auto& [candidate, its_info] : tensors_) {
+    if (its_info.begin == info.begin && its_info.bytes == info.bytes) name = candidate;
+  }
+  FailFormat(path(), kSafetensorsFormat,
+             "tensor '" + name + "' of " + std::to_string(info.bytes) +
+                 " bytes is damaged: it has another checksum",
+             info.begin);
 }
 
 void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
-                      const std::map<std::string, std::string>& metadata) {
+                      const std::map<std::string, std::string>& metadata,
+                      const std::function<void()>& data_read) {
+  std::map<std::string, std::string> filled = metadata;
+  const bool with_checksums = filled.contains(kChecksumsKey);
+  if (with_checksums) filled[kChecksumsKey] = ChecksumPlaces(tensors.size());
   // Wider elements first, so that every tensor is aligned to its element.
   std::stable_sort(tensors.begin(), tensors.end(), [](const TensorData& a, const TensorData& b) {
     return DTypeBytes(a.dtype) > DTypeBytes(b.dtype);
   });
-  const std::string json = MakeHeader(tensors, metadata);
+  std::string json = MakeHeader(tensors, filled);
   const uint64_t header_bytes = json.size();
   FileAside aside(path);
   aside.Write(&header_bytes, sizeof(header_bytes));
   aside.Write(json.data(), json.size());
+  std::vector<uint32_t> checksums;
   for (const TensorData& tensor : tensors) {
     const std::shared_ptr<const void> made = tensor.make ? tensor.make() : nullptr;
-    aside.Write(made ? made.get() : tensor.data, static_cast<size_t>(BytesOf(tensor)));
+    const void* data = made ? made.get() : tensor.data;
+    const auto bytes = static_cast<size_t>(BytesOf(tensor));
+    if (with_checksums) checksums.push_back(Crc32c(data, bytes));
+    aside.Write(data, bytes);
+  }
+  if (data_read) data_read();
+  if (with_checksums) {
+    FillChecksums(checksums, json);
+    aside.WriteAgain(sizeof(header_bytes), json.data(), json.size());
   }
   aside.RenameTo(path);
 }

@@ -4,6 +4,10 @@
 //         "shape", "data_offsets": [begin, end]}, "__metadata__": {text: text}},
 //         then the tensors' bytes. Tensors cover the data without gap or overlap.
 // Source: huggingface/safetensors, README "Format".
+// Checksums (ours, and of no concern to other readers): under kChecksumsKey the metadata may
+//         hold CRC-32C values of 8 hexadecimal digits each, of the header (with all these
+//         digits as '0') and then of each tensor in the order of the data. They are checked
+//         by Open and by Read.
 // Errors: TrainError naming the file and the byte offset of what is wrong;
 //         kUserError for a bad file, kInternal for a disk that does not write.
 // Thread: a SafetensorsFile may be read from one thread at a time.
@@ -13,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,11 +28,14 @@
 
 namespace mead::train {
 
+inline constexpr const char* kChecksumsKey = "mead.crc32c";
+
 struct TensorInfo {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
   int64_t begin = 0;  // bytes from the start of the file
   int64_t bytes = 0;
+  std::optional<uint32_t> crc32c = std::nullopt;
 };
 
 class SafetensorsFile {
@@ -38,11 +46,14 @@ class SafetensorsFile {
   const std::string& path() const { return input_.path(); }
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  // Reads a tensor's bytes; destination has room for info.bytes.
+  // Reads the bytes of one of tensors(); destination has room for info.bytes.
+  // Errors: they have another checksum.
   void Read(const TensorInfo& info, void* destination) const;
 
  private:
   explicit SafetensorsFile(InputFile input) : input_(std::move(input)) {}
+  // Errors: the header's own is another.
+  void TakeChecksums(const std::string& json);
 
   InputFile input_;
   std::map<std::string, TensorInfo> tensors_;
@@ -61,9 +72,12 @@ struct TensorData {
 };
 
 // Writes to a file beside `path`, syncs it, renames it to `path` and syncs the
-// folder: `path` holds the old content or all of the new one, never a part.
+// folder: `path` holds the old content or all of the new one, never a part. Where the
+// metadata has kChecksumsKey, whatever its value, the file gets checksums.
+// data_read, if any, is called when no tensor is looked at any more, before the sync.
 void WriteSafetensors(const std::string& path, std::vector<TensorData> tensors,
-                      const std::map<std::string, std::string>& metadata);
+                      const std::map<std::string, std::string>& metadata,
+                      const std::function<void()>& data_read = {});
 
 // Parses a header (exposed for tests and fuzzing). data_start and file_bytes
 // place and bound the offsets; path is for messages.

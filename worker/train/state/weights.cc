@@ -126,9 +126,15 @@ void AppendForWriting(const std::vector<NamedTensor>& tensors, const std::string
   for (const NamedTensor& named : tensors) {
     const at::Tensor tensor = named.tensor.detach();
     auto make = [tensor] {
-      const auto dense = std::make_shared<at::Tensor>(
-          tensor.to(at::kCPU).contiguous(at::MemoryFormat::Contiguous));
-      return std::shared_ptr<const void>(dense, dense->const_data_ptr());
+      if (tensor.device().is_cpu() && tensor.is_contiguous()) {
+        return std::shared_ptr<const void>(std::make_shared<at::Tensor>(tensor),
+                                           tensor.const_data_ptr());
+      }
+      // Not from the pool, whose limit a step that runs meanwhile may need to the last byte.
+      at::NoGradGuard no_grad;
+      const std::shared_ptr<char[]> bytes(new char[tensor.nbytes()]);
+      at::from_blob(bytes.get(), tensor.sizes(), tensor.options().device(at::kCPU)).copy_(tensor);
+      return std::shared_ptr<const void>(bytes, bytes.get());
     };
     out.push_back({.name = prefix + named.name,
                    .dtype = tensor.scalar_type() == at::kLong ? DType::kI64 : DType::kF32,
