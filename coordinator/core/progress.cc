@@ -1,4 +1,4 @@
-// Epochs, checkpoints, and which trial is the best.
+// Epochs, checkpoints, predictions, and which trial is the best.
 #include <algorithm>
 #include <cmath>
 
@@ -22,8 +22,11 @@ void FindBestEpoch(Goal goal, Trial& trial) {
     trial.best_value = value;
     trial.best_epoch = epoch;
   }
-  // The report of an epoch and its checkpoint may come in either order.
+  // The report of an epoch and its checkpoint or predictions may come in either order.
   if (trial.latest.epoch == trial.best_epoch) trial.best = trial.latest;
+  if (trial.latest_predictions.epoch == trial.best_epoch) {
+    trial.best_predictions = trial.latest_predictions;
+  }
 }
 
 // Ties go to the earlier trial.
@@ -57,7 +60,7 @@ void UpdateBest(Turn& turn, Trial& trial) {
   }
 }
 
-// Only rank 0 reports epochs and checkpoints. While the attempt is being ended
+// Only rank 0 reports epochs, checkpoints and predictions. While the attempt is being ended
 // they still count: they were true when they were sent.
 Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref, int epoch) {
   Trial* trial = TrialOfMember(turn, worker, ref, 0);
@@ -69,6 +72,9 @@ Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref, int 
 void RollBackToCheckpoint(Turn& turn, Trial& trial) {
   trial.epochs_done = trial.latest.epoch;
   trial.objectives.erase(trial.objectives.upper_bound(trial.latest.epoch), trial.objectives.end());
+  for (Predictions* of : {&trial.latest_predictions, &trial.best_predictions}) {
+    if (of->epoch > trial.latest.epoch) *of = {};
+  }
   UpdateBest(turn, trial);
 }
 
@@ -87,6 +93,13 @@ void Handle(Turn& turn, const CheckpointSaved& event) {
   if (trial == nullptr || event.epoch < trial->latest.epoch) return;
   trial->latest = {event.epoch, event.digest, event.size_bytes};
   if (event.epoch == trial->best_epoch) trial->best = trial->latest;
+}
+
+void Handle(Turn& turn, const PredictionsSaved& event) {
+  Trial* trial = ReportedBy(turn, event.worker, event.trial, event.epoch);
+  if (trial == nullptr || event.epoch < trial->latest_predictions.epoch) return;
+  trial->latest_predictions = {event.epoch, event.digest, event.size_bytes};
+  if (event.epoch == trial->best_epoch) trial->best_predictions = trial->latest_predictions;
 }
 
 }  // namespace mead::core

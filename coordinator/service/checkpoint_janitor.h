@@ -1,5 +1,5 @@
-// Removes checkpoints that nothing names any more: a trial keeps its latest and
-// its best, and what a sweep starts from stays as long as the sweep is known.
+// Removes checkpoints and predictions that nothing names any more: a trial keeps its
+// latest and its best of both, and what a sweep starts from stays as long as the sweep is known.
 //
 // Thread: may wait for the disk; not for the core thread.
 #pragma once

@@ -55,6 +55,7 @@ std::vector<Event> OneOfEachEvent() {
       {11, CheckpointSaved{worker, trial, 2, "sha256:cd", uint64_t{1} << 40}},
       {12, MemberExited{worker, trial, 1, true, FailureKind::kOutOfMemory, "ended"}},
       {-13, Tick{}},
+      {14, PredictionsSaved{worker, trial, 2, "sha256:ef", uint64_t{1} << 33}},
   };
 }
 
@@ -92,6 +93,7 @@ class Script {
       const TrialRef ref{trial.id, trial.attempt};
       Do(EpochReported{worker, ref, epoch, 0.5 + 0.01 * trial.index + 0.1 * epoch});
       Do(CheckpointSaved{worker, ref, epoch, "sha256:" + trial.id, 1000});
+      Do(PredictionsSaved{worker, ref, epoch, "sha256:p" + trial.id, 10});
     });
   }
   void AllExit(bool succeeded, FailureKind kind) {

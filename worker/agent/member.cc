@@ -39,6 +39,24 @@ absl::StatusOr<std::vector<std::string>> ShardsOf(const std::filesystem::path& m
   return digests;
 }
 
+// A file that the trainer has written for the coordinator.
+struct Written {
+  bool is_checkpoint = false;  // otherwise predictions
+  int epoch = 0;
+  std::filesystem::path path;
+  std::string what;  // in words
+};
+
+Written WrittenOf(const v1::AttachRequest& message) {
+  const bool checkpoint = message.has_checkpoint();
+  const int epoch = checkpoint ? message.checkpoint().epoch() : message.predictions().epoch();
+  return {.is_checkpoint = checkpoint,
+          .epoch = epoch,
+          .path = checkpoint ? message.checkpoint().path() : message.predictions().path(),
+          .what = absl::StrCat("the ", checkpoint ? "checkpoint" : "record of predictions",
+                               " of epoch ", epoch)};
+}
+
 }  // namespace
 
 v1::LogLine MakeLogLine(const v1::Member& member, std::string text) {
@@ -187,11 +205,12 @@ void Member::OnTrainerMessage(const v1::AttachRequest& message) {
       context_.outbox.Add(std::move(report));
       break;
     case v1::AttachRequest::kCheckpoint:
+    case v1::AttachRequest::kPredictions:
       ++uploads_pending_;
       if (!upload_thread_.joinable()) {
         upload_thread_ = std::jthread([this](std::stop_token stop) { UploadAll(stop); });
       }
-      to_upload_.Push(message.checkpoint());
+      to_upload_.Push(message);
       break;
     case v1::AttachRequest::kExited:
       Finish({message.exited().succeeded(), message.exited().kind(), message.exited().message()});
@@ -205,8 +224,9 @@ void Member::UploadAll(std::stop_token stop) {
   const std::stop_callback close(stop, [this] { to_upload_.Close(); });
   Backoff backoff(absl::Milliseconds(300), absl::Seconds(5),
                   context_.seed + static_cast<uint64_t>(assign_.rank()));
-  while (std::optional<v1::WrittenCheckpoint> written = to_upload_.Pop()) {
-    const std::filesystem::path path = written->path();
+  while (std::optional<v1::AttachRequest> message = to_upload_.Pop()) {
+    const Written written = WrittenOf(*message);
+    const std::filesystem::path& path = written.path;
     const absl::StatusOr<std::string> digest = DigestOfFile(path);
     absl::Status status = digest.status();
     std::error_code error;
@@ -218,8 +238,8 @@ void Member::UploadAll(std::stop_token stop) {
       // Also when the coordinator's disk is full: somebody will make room, and
       // the trial must not be thrown away for it.
       if (!std::exchange(said, true)) {
-        Post([this, text = absl::StrCat("the checkpoint of epoch ", written->epoch(),
-                                        " is stored when it can be: ", status.ToString())] {
+        Post([this, text = absl::StrCat(written.what, " is stored when it can be: ",
+                                        status.ToString())] {
           AddLog(text);
         });
       }
@@ -227,16 +247,23 @@ void Member::UploadAll(std::stop_token stop) {
     }
     if (stop.stop_requested()) return;
     backoff.Reset();
-    Post([this, status, epoch = written->epoch(), digest = digest.ok() ? *digest : "", bytes] {
+    Post([this, status, written, digest = digest.ok() ? *digest : "", bytes] {
       --uploads_pending_;
       if (status.ok()) {
         v1::Report report = NewReport();
-        report.mutable_checkpoint()->set_epoch(epoch);
-        report.mutable_checkpoint()->set_digest(digest);
-        report.mutable_checkpoint()->set_size_bytes(bytes);
+        const auto announce = [&](auto& announced) {
+          announced.set_epoch(written.epoch);
+          announced.set_digest(digest);
+          announced.set_size_bytes(bytes);
+        };
+        if (written.is_checkpoint) {
+          announce(*report.mutable_checkpoint());
+        } else {
+          announce(*report.mutable_predictions());
+        }
         context_.outbox.Add(std::move(report));
       } else {
-        AddLog(absl::StrCat("the checkpoint of epoch ", epoch, " is lost: ", status.ToString()));
+        AddLog(absl::StrCat(written.what, " is lost: ", status.ToString()));
       }
       EndWhenPossible();
     });

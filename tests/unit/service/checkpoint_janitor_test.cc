@@ -14,10 +14,13 @@ TEST(CheckpointJanitorTest, WhatATrialOrASweepRefersToIsKept) {
   core::ClusterState state;
   state.trials["a"].latest.digest = "latest";
   state.trials["b"].best.digest = "best";
+  state.trials["a"].latest_predictions.digest = "latest predictions";
+  state.trials["b"].best_predictions.digest = "best predictions";
   v1::SweepSpec spec;
   spec.mutable_train()->set_weights_artifact("weights");
   state.sweeps["s"].spec.encoded = spec.SerializeAsString();
-  EXPECT_THAT(Unreferenced(state, {"old", "latest", "best", "weights", "", "old"}),
+  EXPECT_THAT(Unreferenced(state, {"old", "latest", "best", "weights", "", "old",
+                                   "latest predictions", "best predictions"}),
               ElementsAre("old"));
 }
 
