@@ -75,7 +75,10 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadArtifactReq
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadArtifactResponse> {
  public:
   DownloadReactor(ServiceContext& context, const v1::DownloadArtifactRequest& request)
-      : context_(context), digest_(request.digest()), offset_(request.offset()), length_(request.length()) {
+      : context_(context),
+        digest_(request.digest()),
+        offset_(request.offset()),
+        length_(request.length()) {
     Next();
   }
 
@@ -110,11 +113,10 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadArtifa
     }
     MEAD_ASSIGN_OR_RETURN(
         *response_.mutable_data(),
-        context_.artifacts.Read(digest_, offset_,
-                                offset_ < end_ ? std::min<uint64_t>(
-                                                     end_ - offset_,
-                                                     ArtifactServiceImpl::kChunkBytes)
-                                               : ArtifactServiceImpl::kChunkBytes));
+        context_.artifacts.Read(
+            digest_, offset_,
+            offset_ < end_ ? std::min<uint64_t>(end_ - offset_, ArtifactServiceImpl::kChunkBytes)
+                           : ArtifactServiceImpl::kChunkBytes));
     if (response_.data().empty() && offset_ < size_) {
       return absl::DataLossError(absl::StrCat(digest_, " ends at byte ", offset_, " of ", size_));
     }

@@ -199,9 +199,8 @@ void ReportTranslator::TranslatePredictions(const v1::Report& report, Result& re
                      ") were announced but are not stored here; passed over"));
     return;
   }
-  result.report.event =
-      core::PredictionsSaved{worker_, ToCore(report.trial()), predictions.epoch(),
-                             predictions.digest(), predictions.size_bytes()};
+  result.report.event = core::PredictionsSaved{worker_, ToCore(report.trial()), predictions.epoch(),
+                                               predictions.digest(), predictions.size_bytes()};
 }
 
 void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {

@@ -206,8 +206,8 @@ void FakeWorker::SaveCheckpoint(const v1::Assign& assign, int epoch) {
 }
 
 void FakeWorker::SavePredictions(const v1::Assign& assign, int epoch) {
-  const std::string data = absl::StrCat("predictions of ", assign.trial().trial_id(),
-                                        ", attempt ", assign.trial().attempt(), ", epoch ", epoch);
+  const std::string data = absl::StrCat("predictions of ", assign.trial().trial_id(), ", attempt ",
+                                        assign.trial().attempt(), ", epoch ", epoch);
   const std::string digest = Upload(data);
   if (digest.empty()) return;
   v1::Report report;

@@ -239,9 +239,7 @@ void Member::UploadAll(std::stop_token stop) {
       // the trial must not be thrown away for it.
       if (!std::exchange(said, true)) {
         Post([this, text = absl::StrCat(written.what, " is stored when it can be: ",
-                                        status.ToString())] {
-          AddLog(text);
-        });
+                                        status.ToString())] { AddLog(text); });
       }
       WaitUnlessStopped(backoff.Next(), stop);
     }

@@ -96,7 +96,8 @@ class TrialRun {
     manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
     record_.emplace(manifest_);
     if (!record_->kept() && is_rank_zero()) {
-      Say(absl::StrFormat("the validation split is too large for a record of each picture (%d "
+      Say(
+          absl::StrFormat("the validation split is too large for a record of each picture (%d "
                           "pictures, %d classes): no predictions, calibration or average precision",
                           manifest_.Count(dataset::Split::kVal), manifest_.classes.size()));
     }
@@ -360,8 +361,8 @@ class TrialRun {
     const std::string path =
         absl::StrCat(prepare_.work_dir(), "/predictions-", epoch, ".safetensors");
     OrThrow(WriteFileAtomically(
-        path, record_->ToPredictions(prepare_.trial().trial_id(), epoch, manifest_digest_)
-                  .ToBytes()));
+        path,
+        record_->ToPredictions(prepare_.trial().trial_id(), epoch, manifest_digest_).ToBytes()));
     v1::AttachRequest message;
     message.mutable_predictions()->set_epoch(epoch);
     message.mutable_predictions()->set_path(path);

@@ -20,7 +20,10 @@ dataset::Manifest Example() {
   dataset::Manifest manifest;
   manifest.classes = {"polyp", "normal"};
   const auto add = [&manifest](const char* key, uint32_t class_id, dataset::Split split) {
-    manifest.samples.push_back({.key = key, .class_id = class_id, .split = split});
+    dataset::Sample& sample = manifest.samples.emplace_back();
+    sample.key = key;
+    sample.class_id = class_id;
+    sample.split = split;
   };
   add("polyp/1.jpg", 0, dataset::Split::kVal);
   add("polyp/2.jpg", 0, dataset::Split::kTrain);
