@@ -7,7 +7,9 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/commands.h"
+#include "client/commands_model.h"
 #include "client/completion.h"
 #include "client/interrupt.h"
 #include "client/session.h"
@@ -50,6 +52,7 @@ class AppBuilder {
         ->type_name("FORMAT");
     AddSweepCommands();
     AddTrialCommands();
+    AddModelCommands();
     AddDatasetCommands();
     AddClusterCommands();
     AddLocalCommands();
@@ -74,6 +77,15 @@ class AppBuilder {
     command->footer(absl::StrCat("Example:\n  ", example, "\n\n", kEverywhere));
     command->callback([this, action = std::move(action)] { action_ = action; });
     return command;
+  }
+
+  CLI::Option* AddEpochChoice(CLI::App* command, const char* help, WhichEpoch& choice) {
+    return command->add_option("--epoch", choice, absl::StrCat(help, ": best (default) or last"))
+        ->transform(
+            CLI::CheckedTransformer(std::map<std::string, WhichEpoch>{{"best", WhichEpoch::kBest},
+                                                                      {"last", WhichEpoch::kLast}})
+                .description(""))
+        ->type_name("EPOCH");
   }
 
   void AddSweepCommands() {
@@ -109,16 +121,72 @@ class AppBuilder {
     logs->add_option("TRIAL", id_, kTrialHelp)->required();
     logs->add_flag("-f,--follow", follow_, "go on until the trial has ended");
     CLI::App* metrics = Command(&app_, "metrics", "print a trial's metrics by epoch",
-                                "mead metrics TRIAL --name val/accuracy --name val/r_k",
-                                [this] { return Metrics(session_, id_, names_); });
+                                "mead metrics TRIAL --name val/accuracy --name val/r_k", [this] {
+                                  return precision_recall_.class_name.empty()
+                                             ? Metrics(session_, id_, names_)
+                                             : PrecisionRecall(session_, id_, precision_recall_);
+                                });
     metrics->add_option("TRIAL", id_, kTrialHelp)->required();
-    metrics->add_option("--name", names_, "only this metric (repeatable)")->allow_extra_args(false);
-    CLI::App* confusion = Command(
-        &app_, "confusion", "show a trial's confusion matrix and per-class figures",
-        "mead confusion TRIAL --epoch 3", [this] { return Confusion(session_, id_, epoch_); });
+    CLI::Option* name = metrics->add_option("--name", names_, "only this metric (repeatable)")
+                            ->allow_extra_args(false);
+    CLI::Option* curve =
+        metrics
+            ->add_option("--pr", precision_recall_.class_name,
+                         "precision and recall of this class at every threshold instead")
+            ->type_name("CLASS")
+            ->excludes(name);
+    metrics->add_option("--csv", precision_recall_.csv, "with --pr: write the curve to a file, too")
+        ->type_name("FILE")
+        ->needs(curve);
+    AddEpochChoice(metrics, "with --pr: of which epoch", precision_recall_.epoch)->needs(curve);
+    CLI::App* losses = Command(&app_, "top-losses",
+                               "show the validation pictures that a trial is most wrong about",
+                               "mead top-losses TRIAL --count 30 --html losses.html",
+                               [this] { return TopLosses(session_, id_, top_losses_); });
+    losses->add_option("TRIAL", id_, kTrialHelp)->required();
+    losses->add_option("--count", top_losses_.count, "how many")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 100'000));
+    AddEpochChoice(losses, "of which epoch", top_losses_.epoch);
+    losses
+        ->add_option("--to", top_losses_.to,
+                     "write the pictures to this folder, named RANK_TRUE_PREDICTED_LOSS_NAME")
+        ->type_name("DIR");
+    losses->add_option("--html", top_losses_.html, "write one page with thumbnails")
+        ->type_name("FILE");
+    CLI::App* confusion =
+        Command(&app_, "confusion", "show a trial's confusion matrix and per-class figures",
+                "mead confusion TRIAL --epoch 3 --png confusion.png",
+                [this] { return Confusion(session_, id_, epoch_, png_); });
     confusion->add_option("TRIAL", id_, kTrialHelp)->required();
     confusion->add_option("--epoch", epoch_, "an epoch, from 1; the best one by default")
         ->check(CLI::Range(1, 1'000'000));
+    confusion->add_option("--png", png_, "write it as a picture, too")->type_name("FILE");
+  }
+
+  void AddModelCommands() {
+    const std::vector<std::string> formats = ExportFormats();
+    CLI::App* save = Command(&app_, "export", "write a trial's model or figures for other programs",
+                             "mead export TRIAL --to polyps --format torchvision",
+                             [this] { return Export(session_, id_, export_); });
+    save->add_option("TRIAL", id_, kTrialHelp)->required();
+    save->add_option("--to", export_.to, "the folder to write to, made if missing")
+        ->required()
+        ->type_name("DIR");
+    save->add_option("--format", export_.format, absl::StrJoin(formats, ", "))
+        ->required()
+        ->check(CLI::IsMember(formats).description(""))
+        ->type_name("FORMAT");
+    AddEpochChoice(save, "the model of which epoch", export_.epoch);
+    CLI::App* predict = Command(&app_, "predict", "classify pictures with a trial's model, here",
+                                "mead predict TRIAL frame1.jpg frame2.png -o json",
+                                [this] { return PredictImages(session_, id_, predict_); });
+    predict->add_option("TRIAL", id_, kTrialHelp)->required();
+    predict->add_option("IMAGE", predict_.images, "JPEG or PNG files")->required();
+    predict->add_option("--top", predict_.top, "how many classes the table names for each")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1000));
+    AddEpochChoice(predict, "the model of which epoch", predict_.epoch);
   }
 
   void AddDatasetCommands() {
@@ -292,7 +360,12 @@ class AppBuilder {
   std::string id_;
   bool follow_ = false;
   int epoch_ = 0;
+  std::string png_;
   std::vector<std::string> names_;
+  TopLossesOptions top_losses_;
+  PrecisionRecallOptions precision_recall_;
+  ExportOptions export_;
+  PredictOptions predict_;
   std::string context_server_;
   std::string context_http_;
   std::string shell_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/evaluation.h"
 #include "client/session.h"
 
 namespace mead::client {
@@ -30,8 +31,26 @@ struct SubmitOptions {
 [[nodiscard]] absl::StatusOr<int> Logs(Session& session, const std::string& trial, bool follow);
 [[nodiscard]] absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
                                           const std::vector<std::string>& names);
-// epoch: from 1; 0 is the best one.
-[[nodiscard]] absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch);
+// epoch: from 1; 0 is the best one. png: a file for a heat map; empty: none.
+[[nodiscard]] absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch,
+                                            const std::string& png);
+
+// --- Predictions (commands_evaluation.cc) ---
+struct TopLossesOptions {
+  int count = 20;
+  WhichEpoch epoch = WhichEpoch::kBest;
+  std::string to;    // a folder for the pictures; empty: none are fetched
+  std::string html;  // a page with thumbnails; empty: none
+};
+[[nodiscard]] absl::StatusOr<int> TopLosses(Session& session, const std::string& trial,
+                                            const TopLossesOptions& options);
+struct PrecisionRecallOptions {
+  std::string class_name;
+  WhichEpoch epoch = WhichEpoch::kBest;
+  std::string csv;  // a file; empty: none
+};
+[[nodiscard]] absl::StatusOr<int> PrecisionRecall(Session& session, const std::string& trial,
+                                                  const PrecisionRecallOptions& options);
 
 // --- Data sets (commands_dataset.cc) ---
 struct AddDatasetOptions {

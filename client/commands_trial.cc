@@ -140,7 +140,8 @@ absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
   return kExitDone;
 }
 
-absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch) {
+absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch,
+                              const std::string& png) {
   MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
   mead::v1::GetConfusionRequest request;
   request.set_trial_id(trial);
@@ -148,12 +149,14 @@ absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int ep
   mead::v1::GetConfusionResponse response;
   MEAD_RETURN_IF_ERROR(
       server->Call(server->sweeps(), &SweepStub::GetConfusion, request, &response));
+  if (!png.empty()) MEAD_RETURN_IF_ERROR(WriteConfusionPng(response, png));
   if (session.Print(response)) return kExitDone;
   if (session.names_only()) {
     session.terminal.out << response.trial_id() << "\n";
     return kExitDone;
   }
   MEAD_RETURN_IF_ERROR(PrintConfusion(session.terminal, response));
+  if (!png.empty()) session.terminal.err << "mead: picture in " << png << "\n";
   return kExitDone;
 }
 

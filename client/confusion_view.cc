@@ -6,9 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/format.h"
+#include "client/heat_map.h"
 #include "client/table.h"
 #include "common/base/classification_metrics.h"
 #include "common/base/confusion_matrix.h"
+#include "common/files.h"
+#include "common/status_util.h"
 
 namespace mead::client {
 namespace {
@@ -112,22 +115,53 @@ void PrintPairs(const Terminal& terminal, const std::vector<std::string>& classe
   }
 }
 
+std::vector<std::string> ClassesOf(const mead::v1::ConfusionMatrix& proto) {
+  return {proto.classes().begin(), proto.classes().end()};
+}
+
+absl::StatusOr<ConfusionMatrix> MatrixOf(const mead::v1::ConfusionMatrix& proto) {
+  auto matrix = proto.classes().empty()
+                    ? std::nullopt
+                    : ConfusionMatrix::FromCounts(
+                          proto.classes_size(),
+                          std::vector<int64_t>(proto.counts().begin(), proto.counts().end()));
+  if (matrix) return *std::move(matrix);
+  return absl::InternalError(absl::StrCat("the coordinator sent a confusion matrix of ",
+                                          proto.counts_size(), " counts for ", proto.classes_size(),
+                                          " classes"));
+}
+
+// Of the diagonal.
+int64_t Correct(const ConfusionMatrix& matrix) {
+  int64_t correct = 0;
+  for (int i = 0; i < matrix.num_classes(); ++i) correct += matrix.at(i, i);
+  return correct;
+}
+
+// A metric of the epoch's report, where there is one.
+std::string Reported(const mead::v1::GetConfusionResponse& response, const char* name) {
+  const auto it = response.metrics().find(name);
+  return it == response.metrics().end() ? std::string() : absl::StrFormat("%.4f", it->second);
+}
+
 }  // namespace
+
+absl::Status WriteConfusionPng(const mead::v1::GetConfusionResponse& response,
+                               const std::string& path) {
+  MEAD_ASSIGN_OR_RETURN(const ConfusionMatrix matrix, MatrixOf(response.confusion()));
+  const std::string title =
+      absl::StrFormat("trial %s, epoch %d: accuracy %s of %d images", response.trial_id(),
+                      response.epoch(), Percent(ComputeMetrics(matrix).accuracy), matrix.total());
+  MEAD_ASSIGN_OR_RETURN(const std::string png,
+                        HeatMap(matrix, ClassesOf(response.confusion()), title));
+  return WriteFileAtomically(path, png);
+}
 
 absl::Status PrintConfusion(const Terminal& terminal,
                             const mead::v1::GetConfusionResponse& response) {
-  const mead::v1::ConfusionMatrix& proto = response.confusion();
-  const std::vector<std::string> classes(proto.classes().begin(), proto.classes().end());
-  const auto matrix = classes.empty()
-                          ? std::nullopt
-                          : ConfusionMatrix::FromCounts(
-                                static_cast<int>(classes.size()),
-                                std::vector<int64_t>(proto.counts().begin(), proto.counts().end()));
-  if (!matrix) {
-    return absl::InternalError(absl::StrCat("the coordinator sent a confusion matrix of ",
-                                            proto.counts_size(), " counts for ", classes.size(),
-                                            " classes"));
-  }
+  const std::vector<std::string> classes = ClassesOf(response.confusion());
+  const absl::StatusOr<ConfusionMatrix> matrix = MatrixOf(response.confusion());
+  if (!matrix.ok()) return matrix.status();
   const ClassificationMetrics metrics = ComputeMetrics(*matrix);
   terminal.out << "trial " << terminal.Paint(Colour::kBold, response.trial_id()) << ", epoch "
                << response.epoch() << ", " << matrix->total() << " validation images\n\n";
@@ -135,10 +169,17 @@ absl::Status PrintConfusion(const Terminal& terminal,
   terminal.out << "\n";
   PrintClasses(terminal, classes, *matrix, metrics);
   terminal.out << absl::StrFormat(
-      "\naccuracy (top-1)   %s\nbalanced accuracy  %s\nmacro F1           %.4f\n"
+      "\naccuracy (top-1)   %s  (95 %% interval %s)\nbalanced accuracy  %s\n"
+      "macro F1           %.4f\n"
       "R_K                %.4f\nMCC                %.4f  (mean of one class against the rest)\n",
-      Percent(metrics.accuracy), Percent(metrics.balanced_accuracy), metrics.macro_f1, metrics.r_k,
-      metrics.mcc);
+      Percent(metrics.accuracy), IntervalText(Correct(*matrix), matrix->total()),
+      Percent(metrics.balanced_accuracy), metrics.macro_f1, metrics.r_k, metrics.mcc);
+  const std::string error = Reported(response, "val/ece");
+  if (!error.empty()) {
+    terminal.out << absl::StrFormat("calibration error  %s  (%s at temperature %s)\n", error,
+                                    Reported(response, "val/ece_scaled"),
+                                    Reported(response, "val/temperature"));
+  }
   PrintPairs(terminal, classes, *matrix, metrics);
   return absl::OkStatus();
 }

@@ -12,7 +12,8 @@ namespace {
 
 constexpr int kGap = 4;  // between pictures, pixels
 constexpr int kCaption = kGlyphHeight + 4;
-constexpr uint8_t kGround = 32, kInk = 220;
+constexpr uint8_t kGround = 32;
+constexpr Rgb kInk = {220, 220, 220};
 
 void Put(const std::vector<uint8_t>& pixels, int side, int left, int top, dataset::Image& sheet) {
   for (int y = 0; y < side; ++y) {
@@ -92,11 +93,11 @@ dataset::Image DrawSheet(const std::vector<SheetRow>& rows, const SheetOptions& 
   };
   for (int column = 0; column < columns; ++column) {
     DrawText(column == 0 ? "as it is" : absl::StrCat("epoch ", epoch_of(column)), left_of(column),
-             3, side, kInk, sheet);
+             3, side, 1, kInk, sheet);
   }
   for (size_t row = 0; row < rows.size(); ++row) {
-    DrawText(rows[row].caption, kGap, top_of(row) - kCaption + 3, sheet.width - 2 * kGap, kInk,
-             sheet);
+    DrawText(rows[row].caption, kGap, top_of(row) - kCaption + 3, sheet.width - 2 * kGap, 1,
+             kInk, sheet);
   }
   for (int column = 0; column < columns; ++column) {
     const auto pictures =

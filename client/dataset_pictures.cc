@@ -12,7 +12,6 @@
 #include "common/dataset/scan.h"
 #include "common/files.h"
 #include "common/near_names.h"
-#include "common/sha256.h"
 #include "common/status_util.h"
 
 namespace mead::client {
@@ -74,9 +73,8 @@ absl::StatusOr<std::vector<PictureFile>> PicturesOfDataset(Connection* connectio
   mead::v1::GetDatasetResponse response;
   MEAD_RETURN_IF_ERROR(
       connection->Call(connection->datasets(), &DatasetStub::GetDataset, request, &response));
-  MEAD_ASSIGN_OR_RETURN(
-      const std::string json,
-      DownloadRange(connection, response.dataset().manifest_digest(), 0, kToTheEnd));
+  MEAD_ASSIGN_OR_RETURN(const std::string json,
+                        Download(*connection, response.dataset().manifest_digest()));
   MEAD_ASSIGN_OR_RETURN(const dataset::Manifest manifest, dataset::Manifest::FromJson(json));
   MEAD_ASSIGN_OR_RETURN(const std::optional<uint32_t> only,
                         ClassOf(manifest.classes, choice.class_name));
@@ -88,15 +86,7 @@ absl::StatusOr<std::vector<PictureFile>> PicturesOfDataset(Connection* connectio
   for (const uint64_t chosen :
        ChoosePictures(classes, num_classes, choice.count, only, choice.seed)) {
     const dataset::Sample& sample = manifest.samples[training[chosen]];
-    MEAD_ASSIGN_OR_RETURN(std::string bytes,
-                          DownloadRange(connection, manifest.shards[sample.shard].digest,
-                                        sample.offset, sample.size));
-    if (DigestOf(bytes) != sample.digest) {
-      return absl::DataLossError(absl::StrCat("picture '", sample.key, "' of data set ", name,
-                                              " is not what its manifest says: run mead dataset "
-                                              "verify ",
-                                              name));
-    }
+    MEAD_ASSIGN_OR_RETURN(std::string bytes, DownloadPicture(*connection, manifest, sample));
     files.push_back({.sample = chosen,
                      .key = sample.key,
                      .class_name = manifest.classes[sample.class_id],

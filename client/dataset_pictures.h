@@ -31,8 +31,7 @@ struct PictureChoice {
 std::vector<uint64_t> ChoosePictures(const std::vector<uint32_t>& classes, uint32_t num_classes,
                                      int count, std::optional<uint32_t> only, uint64_t seed);
 
-// Errors: NOT_FOUND (no such data set or class; names near ones), those of DownloadRange,
-//   DATA_LOSS (a picture's bytes are not those of the manifest).
+// Errors: NOT_FOUND (no such data set or class; names near ones), those of DownloadPicture.
 [[nodiscard]] absl::StatusOr<std::vector<PictureFile>> PicturesOfDataset(
     Connection* connection, const std::string& name, const PictureChoice& choice);
 

@@ -1,23 +1,33 @@
-// Reads parts of the coordinator's artefacts.
+// Artefacts from the coordinator, whole or in part.
+//
+// A lost connection is taken up again where it broke.
+// Thread: one at a time per connection.
+// Errors: NOT_FOUND (no such artefact there), DATA_LOSS (not what the digest says), CANCELLED
+//   after an interrupt; else as Connection::Explain.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/connection.h"
+#include "common/dataset/manifest.h"
 
 namespace mead::client {
 
-// Of `size`: everything from the offset on.
-inline constexpr uint64_t kToTheEnd = UINT64_MAX;
+// All of an artefact, compared with its digest.
+[[nodiscard]] absl::StatusOr<std::string> Download(Connection& connection,
+                                                   const std::string& digest);
 
-// The bytes [offset, offset + size) of an artefact; the stream is ended as soon as they are here,
-// at most a few chunks of 1 MiB later. A lost connection is taken up again.
-// Errors: those of ArtifactService, DATA_LOSS (the artefact ends before), CANCELLED after an
-//   interrupt.
-[[nodiscard]] absl::StatusOr<std::string> DownloadRange(Connection* connection,
-                                                        const std::string& digest, uint64_t offset,
-                                                        uint64_t size);
+// `length` (> 0) bytes from `offset`.
+[[nodiscard]] absl::StatusOr<std::string> DownloadPart(Connection& connection,
+                                                       const std::string& digest, uint64_t offset,
+                                                       uint64_t length);
+
+// A picture's file out of its shard, compared with the manifest's digest.
+[[nodiscard]] absl::StatusOr<std::string> DownloadPicture(Connection& connection,
+                                                          const dataset::Manifest& manifest,
+                                                          const dataset::Sample& sample);
 
 }  // namespace mead::client

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 namespace mead::client {
 namespace {
@@ -42,23 +43,48 @@ constexpr std::array<std::array<uint8_t, 5>, 95> kGlyphs = {{
     {0x00, 0x41, 0x36, 0x08, 0x00}, {0x02, 0x01, 0x02, 0x04, 0x02},
 }};
 
+// One character per code point; '?' for what is not printable ASCII.
+std::string Drawable(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if ((byte & 0xc0) == 0x80) continue;  // goes on with a character that was counted
+    result += byte >= ' ' && byte <= '~' ? c : '?';
+  }
+  return result;
+}
+
 }  // namespace
 
-void DrawText(std::string_view text, int x, int y, int width, uint8_t grey, dataset::Image& image) {
+void FillBox(int x, int y, int width, int height, Rgb colour, dataset::Image& image) {
+  const int right = std::min(x + width, image.width), bottom = std::min(y + height, image.height);
+  for (int row = std::max(y, 0); row < bottom; ++row) {
+    for (int column = std::max(x, 0); column < right; ++column) {
+      const ptrdiff_t at = 3 * (ptrdiff_t{row} * image.width + column);
+      std::copy(colour.begin(), colour.end(), image.pixels.begin() + at);
+    }
+  }
+}
+
+void DrawText(std::string_view text, int x, int y, int width, int scale, Rgb colour,
+              dataset::Image& image) {
   const int end = std::min(x + width, image.width);
-  for (const char letter : text) {
-    if (x + kGlyphWidth - 1 > end) return;
-    const bool known = letter >= ' ' && letter <= '~';
-    const auto& columns = kGlyphs[static_cast<size_t>((known ? letter : '?') - ' ')];
-    for (int column = 0; column < 5; ++column) {
-      for (int row = 0; row < kGlyphHeight && y + row < image.height; ++row) {
+  for (const char letter : Drawable(text)) {
+    if (x + (kGlyphWidth - 1) * scale > end) return;
+    const auto& columns = kGlyphs[static_cast<size_t>(letter - ' ')];
+    for (int column = 0; column < kGlyphWidth - 1; ++column) {
+      for (int row = 0; row < kGlyphHeight; ++row) {
         if ((columns[static_cast<size_t>(column)] >> row & 1) == 0) continue;
-        std::fill_n(&image.pixels[static_cast<size_t>(3 * ((y + row) * image.width + x + column))],
-                    3, grey);
+        FillBox(x + column * scale, y + row * scale, scale, scale, colour, image);
       }
     }
-    x += kGlyphWidth;
+    x += kGlyphWidth * scale;
   }
+}
+
+int TextWidth(std::string_view text, int scale) {
+  const int letters = static_cast<int>(Drawable(text).size());
+  return letters == 0 ? 0 : (letters * kGlyphWidth - 1) * scale;
 }
 
 }  // namespace mead::client

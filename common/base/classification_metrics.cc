@@ -47,6 +47,7 @@ ClassificationMetrics ComputeMetrics(const ConfusionMatrix& confusion) {
     metrics.balanced_accuracy += of_class.recall;
     metrics.macro_f1 += of_class.f1 / k;
     metrics.mcc += of_class.mcc / k;
+    metrics.one_vs_rest_accuracy += Ratio(tp + tn, n) / k;
     true_times_predicted += static_cast<double>(support) * static_cast<double>(predicted);
     predicted_squares += static_cast<double>(predicted) * static_cast<double>(predicted);
     true_squares += static_cast<double>(support) * static_cast<double>(support);

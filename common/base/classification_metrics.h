@@ -34,6 +34,9 @@ struct ClassificationMetrics {
   // the Kvasir papers call MCC. Not R_K.
   double mcc = 0;
   double r_k = 0;  // the multi-class correlation coefficient
+  // Mean over classes of (TP + TN) / N: what the Kvasir papers call accuracy. With many
+  // classes it is high whatever the model does, so it never goes by that name here.
+  double one_vs_rest_accuracy = 0;
   std::vector<ClassMetrics> classes;
 };
 

@@ -77,6 +77,7 @@ class Writer {
     out_ << c.epoch << ":" << c.digest << ":" << c.size_bytes;
     if (c.step > 0) out_ << ":step " << c.step;
   }
+  void Put(const Predictions& p) { out_ << p.epoch << ":" << p.digest << ":" << p.size_bytes; }
   void Put(const Slot& slot) {
     out_ << Name(slot.state);
     if (slot.trial == TrialRef{}) return;
@@ -191,6 +192,11 @@ std::string Text(const CheckpointSaved& e) {
       .IfSet("step", e.step)
       .End();
 }
+std::string Text(const PredictionsSaved& e) {
+  return Writer("PredictionsSaved")("worker", e.worker)("trial", e.trial)("epoch", e.epoch)(
+             "digest", e.digest)("size_bytes", e.size_bytes)
+      .End();
+}
 std::string Text(const MemberExited& e) {
   return Writer("MemberExited")("worker", e.worker)("trial", e.trial)("rank", e.rank)(
              "succeeded", e.succeeded)("kind", Name(e.kind))("message", e.message)
@@ -253,7 +259,8 @@ std::string Text(const Trial& t) {
                                                                t.infrastructure_retries)(
              "failures_in_a_row", t.failures_in_a_row)("stop_requested", t.stop_requested)(
              "failure", Name(t.failure))("failure_message", t.failure_message)(
-             "message", t.message)("start_time", t.start_time)("end_time", t.end_time)
+             "message", t.message)("start_time", t.start_time)("end_time", t.end_time)(
+             "latest_predictions", t.latest_predictions)("best_predictions", t.best_predictions)
       .IfSet("older", t.older)
       .IfSet("latest_damaged", t.latest_damaged)
       .End();

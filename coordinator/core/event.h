@@ -127,6 +127,15 @@ struct CheckpointSaved {
   int64_t step = 0;  // done of the epoch after it
   bool operator==(const CheckpointSaved&) const = default;
 };
+// What the model said of the validation split after an epoch is stored.
+struct PredictionsSaved {
+  WorkerRef worker;
+  TrialRef trial;
+  int epoch = 0;
+  std::string digest;
+  uint64_t size_bytes = 0;
+  bool operator==(const PredictionsSaved&) const = default;
+};
 // The rank has ended and its slot is free.
 struct MemberExited {
   WorkerRef worker;
@@ -154,7 +163,7 @@ struct Event {
   TimeMicros at = 0;
   std::variant<Configured, DatasetCreated, DatasetDeleted, SweepSubmitted, SweepStopRequested,
                TrialStopRequested, WorkerRegistered, WorkerLost, MemberReady, EpochReported,
-               CheckpointSaved, MemberExited, Tick, CheckpointsDropped>
+               CheckpointSaved, MemberExited, Tick, CheckpointsDropped, PredictionsSaved>
       body;
   bool operator==(const Event&) const = default;
 };

@@ -1,4 +1,4 @@
-// Epochs, and which trial is the best.
+// Epochs, predictions, and which trial is the best.
 #include <algorithm>
 #include <cmath>
 
@@ -21,6 +21,10 @@ void FindBestEpoch(Goal goal, Trial& trial) {
     trial.has_best = true;
     trial.best_value = value;
     trial.best_epoch = epoch;
+  }
+  // The report of an epoch and its predictions may come in either order.
+  if (trial.latest_predictions.epoch == trial.best_epoch) {
+    trial.best_predictions = trial.latest_predictions;
   }
 }
 
@@ -65,6 +69,9 @@ Trial* ReportedBy(Turn& turn, const WorkerRef& worker, const TrialRef& ref) {
 void RollBackToCheckpoint(Turn& turn, Trial& trial) {
   trial.epochs_done = trial.latest.epoch;
   trial.objectives.erase(trial.objectives.upper_bound(trial.latest.epoch), trial.objectives.end());
+  for (Predictions* of : {&trial.latest_predictions, &trial.best_predictions}) {
+    if (of->epoch > trial.latest.epoch) *of = {};
+  }
   UpdateBest(turn, trial);
 }
 
@@ -76,6 +83,13 @@ void Handle(Turn& turn, const EpochReported& event) {
   if (!std::isfinite(event.objective)) return;  // a diverged epoch is never the best
   trial->objectives[event.epoch] = event.objective;
   UpdateBest(turn, *trial);
+}
+
+void Handle(Turn& turn, const PredictionsSaved& event) {
+  Trial* trial = ReportedBy(turn, event.worker, event.trial);
+  if (trial == nullptr || event.epoch <= 0 || event.epoch < trial->latest_predictions.epoch) return;
+  trial->latest_predictions = {event.epoch, event.digest, event.size_bytes};
+  if (event.epoch == trial->best_epoch) trial->best_predictions = trial->latest_predictions;
 }
 
 }  // namespace mead::core

@@ -60,6 +60,14 @@ struct Checkpoint {
   bool operator==(const Checkpoint&) const = default;
 };
 
+// What the model said of the validation split after an epoch.
+struct Predictions {
+  int epoch = 0;  // 0: none
+  std::string digest;
+  uint64_t size_bytes = 0;
+  bool operator==(const Predictions&) const = default;
+};
+
 // A rank's place in the gang of the current attempt.
 struct GangMember {
   WorkerRef worker;
@@ -109,6 +117,8 @@ struct Trial {
   std::string message;
   TimeMicros start_time = 0;
   TimeMicros end_time = 0;
+  Predictions latest_predictions;
+  Predictions best_predictions;
   bool operator==(const Trial&) const = default;
 };
 

@@ -6,7 +6,7 @@
 //   schedule.cc  give idle slots to queued trials           (gang.cc chooses them)
 //   attempt.cc   start, ready, exit, abort: one run of a gang
 //   retry.cc     what follows when an attempt has failed
-//   progress.cc  epochs, the best trial
+//   progress.cc  epochs, predictions, the best trial
 //   checkpoints.cc  which are kept, and what a restart goes on from
 //   worker.cc    register, reconnect, lose
 #pragma once
@@ -92,6 +92,7 @@ void Handle(Turn& turn, const WorkerLost& event);
 void Handle(Turn& turn, const MemberReady& event);
 void Handle(Turn& turn, const EpochReported& event);
 void Handle(Turn& turn, const CheckpointSaved& event);
+void Handle(Turn& turn, const PredictionsSaved& event);
 void Handle(Turn& turn, const MemberExited& event);
 void Handle(Turn& turn, const Tick& event);
 void Handle(Turn& turn, const CheckpointsDropped& event);

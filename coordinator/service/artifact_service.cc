@@ -1,5 +1,6 @@
 #include "coordinator/service/artifact_service.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -74,14 +75,17 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadArtifactReq
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadArtifactResponse> {
  public:
   DownloadReactor(ServiceContext& context, const v1::DownloadArtifactRequest& request)
-      : context_(context), digest_(request.digest()), offset_(request.offset()) {
+      : context_(context),
+        digest_(request.digest()),
+        offset_(request.offset()),
+        length_(request.length()) {
     Next();
   }
 
   void OnWriteDone(bool ok) override {
     if (!ok || cancelled_) {
       Finish(grpc::Status::CANCELLED);
-    } else if (offset_ == size_) {
+    } else if (offset_ == end_) {
       Finish(grpc::Status::OK);
     } else {
       Next();
@@ -104,10 +108,15 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadArtifa
   absl::Status ReadChunk() {
     if (size_ == 0) {
       MEAD_ASSIGN_OR_RETURN(size_, context_.artifacts.SizeOf(digest_));
+      const bool to_the_end = length_ == 0 || offset_ > size_ || length_ > size_ - offset_;
+      end_ = to_the_end ? size_ : offset_ + length_;
     }
     MEAD_ASSIGN_OR_RETURN(
         *response_.mutable_data(),
-        context_.artifacts.Read(digest_, offset_, ArtifactServiceImpl::kChunkBytes));
+        context_.artifacts.Read(
+            digest_, offset_,
+            offset_ < end_ ? std::min<uint64_t>(end_ - offset_, ArtifactServiceImpl::kChunkBytes)
+                           : ArtifactServiceImpl::kChunkBytes));
     if (response_.data().empty() && offset_ < size_) {
       return absl::DataLossError(absl::StrCat(digest_, " ends at byte ", offset_, " of ", size_));
     }
@@ -120,7 +129,9 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadArtifa
   ServiceContext& context_;
   const std::string digest_;
   uint64_t offset_;
+  const uint64_t length_;  // asked for; 0: all
   uint64_t size_ = 0;
+  uint64_t end_ = 0;
   v1::DownloadArtifactResponse response_;
   std::atomic<bool> cancelled_ = false;
 };

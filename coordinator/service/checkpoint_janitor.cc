@@ -19,6 +19,8 @@ std::vector<std::string> Unreferenced(const core::ClusterState& state,
     unused.erase(trial.latest.digest);
     unused.erase(trial.best.digest);
     for (const core::Checkpoint& one : trial.older) unused.erase(one.digest);
+    unused.erase(trial.latest_predictions.digest);
+    unused.erase(trial.best_predictions.digest);
   }
   for (const auto& [id, sweep] : state.sweeps) {
     if (unused.empty()) return {};
@@ -75,7 +77,7 @@ void RemoveUnreferenced(const core::ClusterState& state, const std::vector<std::
   for (const std::string& digest : Unreferenced(state, digests)) {
     if (const absl::Status status = artifacts.Remove(digest); !status.ok()) {
       Log(LogLevel::kWarning,
-          absl::StrCat("cannot remove the old checkpoint ", digest, ": ", status.message()));
+          absl::StrCat("cannot remove the superseded artefact ", digest, ": ", status.message()));
     }
   }
 }

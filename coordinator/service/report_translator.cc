@@ -99,6 +99,9 @@ ReportTranslator::Result ReportTranslator::Translate(const v1::Report& report,
     case v1::Report::kCheckpoint:
       TranslateCheckpoint(report, trial->second, state, result);
       break;
+    case v1::Report::kPredictions:
+      TranslatePredictions(report, result);
+      break;
     case v1::Report::kExited:
       TranslateExit(report, result);
       break;
@@ -235,6 +238,21 @@ void ReportTranslator::TranslateCheckpoint(const v1::Report& report, const core:
   result.report.event =
       core::CheckpointSaved{worker_, ToCore(report.trial()), checkpoint.epoch(),
                             checkpoint.digest(), checkpoint.size_bytes(), checkpoint.step()};
+}
+
+// Training does not depend on them, so a member is not ended for predictions that are not here.
+void ReportTranslator::TranslatePredictions(const v1::Report& report, Result& result) {
+  const v1::PredictionsReport& predictions = report.predictions();
+  const auto stored = artifacts_.Stat(predictions.digest());
+  if (!stored.ok() || !stored->complete) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("the predictions of ", report.trial().trial_id(), ", epoch ",
+                     predictions.epoch(), " (", predictions.digest(),
+                     ") were announced but are not stored here; passed over"));
+    return;
+  }
+  result.report.event = core::PredictionsSaved{worker_, ToCore(report.trial()), predictions.epoch(),
+                                               predictions.digest(), predictions.size_bytes()};
 }
 
 void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {

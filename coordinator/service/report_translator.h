@@ -60,6 +60,7 @@ class ReportTranslator {
                       const core::ClusterState& state, Result& result);
   void TranslateCheckpoint(const v1::Report& report, const core::Trial& trial,
                            const core::ClusterState& state, Result& result);
+  void TranslatePredictions(const v1::Report& report, Result& result);
   void TranslateExit(const v1::Report& report, Result& result);
 
   const core::WorkerRef worker_;

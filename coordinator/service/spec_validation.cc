@@ -32,12 +32,22 @@ bool IsName(std::string_view name) {
 
 // The metrics that every epoch report carries (interface: "Metrics").
 std::vector<std::string> ReportedMetrics(const v1::Dataset* dataset) {
-  std::vector<std::string> names = {"val/accuracy", "val/loss",         "val/balanced_accuracy",
-                                    "val/macro_f1", "val/mcc",          "val/r_k",
-                                    "train/loss",   "train/accuracy",   "train/images_per_second",
-                                    "lr"};
+  std::vector<std::string> names = {"val/accuracy",
+                                    "val/loss",
+                                    "val/balanced_accuracy",
+                                    "val/macro_f1",
+                                    "val/mcc",
+                                    "val/r_k",
+                                    "train/loss",
+                                    "train/accuracy",
+                                    "train/images_per_second",
+                                    "lr",
+                                    "val/ece",
+                                    "val/ece_scaled",
+                                    "val/temperature",
+                                    "val/one_vs_rest_accuracy"};
   if (dataset != nullptr) {
-    for (const char* kind : {"recall", "precision", "specificity", "f1"}) {
+    for (const char* kind : {"recall", "precision", "specificity", "f1", "average_precision"}) {
       for (const v1::ClassCount& label : dataset->classes()) {
         names.push_back(absl::StrCat("val/", kind, "/", label.name()));
       }

@@ -24,13 +24,13 @@ MetricMap LastMetrics(ServiceContext& context, const core::Trial& trial) {
   return metrics;
 }
 
-void SetCheckpoint(ServiceContext& context, const core::Checkpoint& checkpoint,
-                   v1::Checkpoint* out) {
-  out->set_epoch(checkpoint.epoch);
-  out->set_step(checkpoint.step);
-  out->set_digest(checkpoint.digest);
-  out->set_size_bytes(checkpoint.size_bytes);
-  if (const auto path = context.artifacts.PathOf(checkpoint.digest); path.ok()) {
+// core::Checkpoint as v1::Checkpoint, and core::Predictions as v1::Predictions.
+template <class Core, class View>
+void SetArtifact(ServiceContext& context, const Core& artifact, View* out) {
+  out->set_epoch(artifact.epoch);
+  out->set_digest(artifact.digest);
+  out->set_size_bytes(artifact.size_bytes);
+  if (const auto path = context.artifacts.PathOf(artifact.digest); path.ok()) {
     out->set_path(path->string());
   }
 }
@@ -150,9 +150,16 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
     (*view.mutable_last_metrics())[name] = value;
   }
   if (trial.latest.exists()) {
-    SetCheckpoint(context, trial.latest, view.mutable_latest_checkpoint());
+    SetArtifact(context, trial.latest, view.mutable_latest_checkpoint());
+    view.mutable_latest_checkpoint()->set_step(trial.latest.step);
   }
-  if (trial.best.exists()) SetCheckpoint(context, trial.best, view.mutable_best_checkpoint());
+  if (trial.best.exists()) SetArtifact(context, trial.best, view.mutable_best_checkpoint());
+  if (trial.latest_predictions.epoch > 0) {
+    SetArtifact(context, trial.latest_predictions, view.mutable_latest_predictions());
+  }
+  if (trial.best_predictions.epoch > 0) {
+    SetArtifact(context, trial.best_predictions, view.mutable_best_predictions());
+  }
   if (trial.start_time > 0) *view.mutable_start_time() = ToTimestamp(trial.start_time);
   if (trial.end_time > 0) *view.mutable_end_time() = ToTimestamp(trial.end_time);
   for (const core::GangMember& member : trial.gang) view.add_workers(member.worker.worker_id);

@@ -23,7 +23,7 @@ namespace {
 
 constexpr int kMaxInFlight = 256;
 constexpr int kMaxSlots = 1024;
-constexpr size_t kRecentCheckpoints = 64;
+constexpr size_t kRecentArtifacts = 64;
 
 class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>,
                       public WorkerLink,
@@ -244,17 +244,20 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       after.metrics.insert(report.epoch().metrics().begin(), report.epoch().metrics().end());
     }
     const auto trial = state->trials.find(report.trial().trial_id());
-    if (report.has_checkpoint() && trial != state->trials.end()) {
+    if ((report.has_checkpoint() || report.has_predictions()) && trial != state->trials.end()) {
       // The snapshot may be older than the reports before this one, so those are
       // remembered here.
-      recent_checkpoints_.push_back(report.checkpoint().digest());
-      if (recent_checkpoints_.size() > kRecentCheckpoints) recent_checkpoints_.pop_front();
-      after.superseded.assign(recent_checkpoints_.begin(), recent_checkpoints_.end());
+      recent_artifacts_.push_back(report.has_checkpoint() ? report.checkpoint().digest()
+                                                          : report.predictions().digest());
+      if (recent_artifacts_.size() > kRecentArtifacts) recent_artifacts_.pop_front();
+      after.superseded.assign(recent_artifacts_.begin(), recent_artifacts_.end());
       after.superseded.push_back(trial->second.latest.digest);
       after.superseded.push_back(trial->second.best.digest);
       for (const core::Checkpoint& one : trial->second.older) {
         after.superseded.push_back(one.digest);
       }
+      after.superseded.push_back(trial->second.latest_predictions.digest);
+      after.superseded.push_back(trial->second.best_predictions.digest);
     }
     context_.reports.fetch_add(1, std::memory_order_relaxed);
     context_.engine.PostReport(
@@ -271,7 +274,7 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
     core::TrialRef trial;
     bool exited = false;
     MetricMap metrics;
-    // Checkpoints that this one may have replaced.
+    // Checkpoints and predictions that this one may have replaced.
     std::vector<std::string> superseded;
   };
 
@@ -346,7 +349,7 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
   v1::SessionRequest request_;
   core::WorkerRef worker_;
   std::optional<ReportTranslator> translator_;
-  std::deque<std::string> recent_checkpoints_;  // digests, of any of its trials
+  std::deque<std::string> recent_artifacts_;  // digests, of any of its trials
 
   absl::Mutex mu_;
   std::deque<v1::SessionResponse> outbox_ ABSL_GUARDED_BY(mu_);  // front: being written

@@ -91,6 +91,13 @@ struct Encoder {
     Encode(trial, *to.mutable_trial());
     Encode(core::Checkpoint{epoch, digest, size_bytes, step}, *to.mutable_checkpoint());
   }
+  void operator()(const core::PredictionsSaved& event) const {
+    const auto& [worker, trial, epoch, digest, size_bytes] = event;
+    JournalEvent::PredictionsSaved& to = *out.mutable_predictions_saved();
+    Encode(worker, *to.mutable_worker());
+    Encode(trial, *to.mutable_trial());
+    Encode(core::Predictions{epoch, digest, size_bytes}, *to.mutable_predictions());
+  }
   void operator()(const core::MemberExited& event) const {
     const auto& [worker, trial, rank, succeeded, kind, message, checkpoint_damaged] = event;
     JournalEvent::MemberExited& to = *out.mutable_member_exited();
@@ -201,6 +208,13 @@ absl::StatusOr<core::Event> DecodeEvent(std::string_view bytes) {
       const auto [epoch, digest, size_bytes, step] = Decode(in.checkpoint());
       event.body = core::CheckpointSaved{
           Decode(in.worker()), Decode(in.trial()), epoch, digest, size_bytes, step};
+      return event;
+    }
+    case JournalEvent::kPredictionsSaved: {
+      const JournalEvent::PredictionsSaved& in = record.predictions_saved();
+      const auto [epoch, digest, size_bytes] = Decode(in.predictions());
+      event.body = core::PredictionsSaved{Decode(in.worker()), Decode(in.trial()), epoch, digest,
+                                          size_bytes};
       return event;
     }
     case JournalEvent::kMemberExited:

@@ -88,8 +88,9 @@ absl::Status DecodeWorker(const JournalSnapshot::Worker& in, core::Worker& out) 
 void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
   const auto& [id, sweep_id, index, state, params, attempt, gang, rendezvous, start_deadline,
                not_before, epochs_done, objectives, has_best, best_value, best_epoch, latest, best,
-               older, latest_damaged, user_error_retries, out_of_memory_retries, infrastructure_retries, failures_in_a_row,
-               stop_requested, failure, failure_message, message, start_time, end_time] = value;
+               older, latest_damaged, user_error_retries, out_of_memory_retries,
+               infrastructure_retries, failures_in_a_row, stop_requested, failure, failure_message,
+               message, start_time, end_time, latest_predictions, best_predictions] = value;
   out.set_id(id);
   out.set_sweep_id(sweep_id);
   out.set_index(index);
@@ -130,6 +131,8 @@ void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
   out.set_message(message);
   out.set_start_time_micros(start_time);
   out.set_end_time_micros(end_time);
+  Encode(latest_predictions, *out.mutable_latest_predictions());
+  Encode(best_predictions, *out.mutable_best_predictions());
 }
 
 absl::Status DecodeTrial(const JournalSnapshot::Trial& in, core::Trial& out) {
@@ -159,6 +162,8 @@ absl::Status DecodeTrial(const JournalSnapshot::Trial& in, core::Trial& out) {
   out.best = Decode(in.best());
   for (const v1::JournalCheckpoint& one : in.older()) out.older.push_back(Decode(one));
   out.latest_damaged = in.latest_damaged();
+  out.latest_predictions = Decode(in.latest_predictions());
+  out.best_predictions = Decode(in.best_predictions());
   out.user_error_retries = in.user_error_retries();
   out.out_of_memory_retries = in.out_of_memory_retries();
   out.infrastructure_retries = in.infrastructure_retries();

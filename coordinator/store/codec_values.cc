@@ -192,6 +192,17 @@ core::Checkpoint Decode(const v1::JournalCheckpoint& in) {
   return {in.epoch(), in.digest(), in.size_bytes(), in.step()};
 }
 
+void Encode(const core::Predictions& value, v1::JournalPredictions& out) {
+  const auto& [epoch, digest, size_bytes] = value;
+  out.set_epoch(epoch);
+  out.set_digest(digest);
+  out.set_size_bytes(size_bytes);
+}
+
+core::Predictions Decode(const v1::JournalPredictions& in) {
+  return {in.epoch(), in.digest(), in.size_bytes()};
+}
+
 void Encode(const core::Param& value, v1::Param& out) {
   const auto& [path, param] = value;
   out.set_path(path);

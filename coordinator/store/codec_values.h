@@ -58,6 +58,7 @@ void Encode(const core::Config& value, v1::JournalConfig& out);
 void Encode(const core::WorkerRef& value, v1::JournalWorkerRef& out);
 void Encode(const core::TrialRef& value, v1::JournalTrialRef& out);
 void Encode(const core::Checkpoint& value, v1::JournalCheckpoint& out);
+void Encode(const core::Predictions& value, v1::JournalPredictions& out);
 void Encode(const core::Param& value, v1::Param& out);
 void Encode(const core::SweepSpec& value, v1::JournalSweepSpec& out);
 
@@ -65,6 +66,7 @@ core::Config Decode(const v1::JournalConfig& in);
 core::WorkerRef Decode(const v1::JournalWorkerRef& in);
 core::TrialRef Decode(const v1::JournalTrialRef& in);
 core::Checkpoint Decode(const v1::JournalCheckpoint& in);
+core::Predictions Decode(const v1::JournalPredictions& in);
 absl::Status Decode(const v1::Param& in, core::Param& out);
 absl::Status Decode(const v1::JournalSweepSpec& in, core::SweepSpec& out);
 

@@ -59,6 +59,15 @@ TEST_F(CoordinatorTest, AnUploadGoesOnWhereItStoppedAndIsVerified) {
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_EQ(read, data.substr(1'000'000));
 
+  grpc::ClientContext part_context;
+  SetDeadline(part_context);
+  download.set_length(1'200'000);
+  reader = artifacts_->DownloadArtifact(&part_context, download);
+  read.clear();
+  while (reader->Read(&chunk)) read += chunk.data();
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(read, data.substr(1'000'000, 1'200'000));
+
   EXPECT_EQ(Upload(DigestOf("one"), 3, 0, "two").error_code(), grpc::StatusCode::DATA_LOSS);
   EXPECT_EQ(Upload("md5:1", 3, 0, "two").error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }

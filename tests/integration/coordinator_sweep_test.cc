@@ -63,6 +63,14 @@ TEST_F(CoordinatorTest, ASweepRunsToItsEndOverTwoWorkers) {
     EXPECT_EQ(assign.manifest_digest(), set.manifest_digest());
   }
 
+  EXPECT_EQ(best.latest_predictions().epoch(), 3);
+  EXPECT_EQ(best.best_predictions().epoch(), 2);
+  const auto predictions = ReadFile(best.best_predictions().path());
+  ASSERT_TRUE(predictions.ok());
+  EXPECT_EQ(*predictions, absl::StrCat("predictions of ", best.id(), ", attempt 1, epoch 2"));
+  EXPECT_EQ(best.best_predictions().digest(), DigestOf(*predictions));
+  EXPECT_EQ(best.best_predictions().size_bytes(), predictions->size());
+
   // What was superseded is gone, what is referred to is there.
   EXPECT_TRUE(std::filesystem::exists(best.best_checkpoint().path()));
   const auto content = ReadFile(best.best_checkpoint().path());
@@ -71,6 +79,8 @@ TEST_F(CoordinatorTest, ASweepRunsToItsEndOverTwoWorkers) {
   coordinator_->context().io.Drain();
   EXPECT_FALSE(
       Stat(DigestOf(absl::StrCat("checkpoint of ", best.id(), ", attempt 1, epoch 1"))).complete());
+  EXPECT_FALSE(Stat(DigestOf(absl::StrCat("predictions of ", best.id(), ", attempt 1, epoch 1")))
+                   .complete());
 
   v1::GetConfusionRequest query;
   query.set_trial_id(sweep.id());

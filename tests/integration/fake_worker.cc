@@ -178,6 +178,7 @@ void FakeWorker::Train(const v1::Assign& assign) {
     for (size_t i = 0; i < cells; ++i) body.mutable_confusion()->add_counts(static_cast<int>(i));
     Send(std::move(report));
     SaveCheckpoint(assign, epoch);
+    SavePredictions(assign, epoch);
 
     absl::MutexLock lock(&mu_);
     if (epoch == options_.pause_after_epoch) {
@@ -195,6 +196,30 @@ void FakeWorker::Train(const v1::Assign& assign) {
 void FakeWorker::SaveCheckpoint(const v1::Assign& assign, int epoch) {
   const std::string data = absl::StrCat("checkpoint of ", assign.trial().trial_id(), ", attempt ",
                                         assign.trial().attempt(), ", epoch ", epoch);
+  const std::string digest = Upload(data);
+  if (digest.empty()) return;
+  v1::Report report;
+  *report.mutable_trial() = assign.trial();
+  report.mutable_checkpoint()->set_epoch(epoch);
+  report.mutable_checkpoint()->set_digest(digest);
+  report.mutable_checkpoint()->set_size_bytes(data.size());
+  Send(std::move(report));
+}
+
+void FakeWorker::SavePredictions(const v1::Assign& assign, int epoch) {
+  const std::string data = absl::StrCat("predictions of ", assign.trial().trial_id(), ", attempt ",
+                                        assign.trial().attempt(), ", epoch ", epoch);
+  const std::string digest = Upload(data);
+  if (digest.empty()) return;
+  v1::Report report;
+  *report.mutable_trial() = assign.trial();
+  report.mutable_predictions()->set_epoch(epoch);
+  report.mutable_predictions()->set_digest(digest);
+  report.mutable_predictions()->set_size_bytes(data.size());
+  Send(std::move(report));
+}
+
+std::string FakeWorker::Upload(const std::string& data) {
   const std::string digest = DigestOf(data);
   grpc::ClientContext context;
   v1::UploadArtifactResponse response;
@@ -205,13 +230,7 @@ void FakeWorker::SaveCheckpoint(const v1::Assign& assign, int epoch) {
   request.set_data(data);
   writer->Write(request);
   writer->WritesDone();
-  if (!writer->Finish().ok()) return;
-  v1::Report report;
-  *report.mutable_trial() = assign.trial();
-  report.mutable_checkpoint()->set_epoch(epoch);
-  report.mutable_checkpoint()->set_digest(digest);
-  report.mutable_checkpoint()->set_size_bytes(data.size());
-  Send(std::move(report));
+  return writer->Finish().ok() ? digest : "";
 }
 
 void FakeWorker::Exit(const v1::TrialRef& trial, int rank, bool succeeded) {

@@ -82,6 +82,9 @@ class FakeWorker {
   void Acknowledged(uint64_t sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Train(const v1::Assign& assign);
   void SaveCheckpoint(const v1::Assign& assign, int epoch);
+  void SavePredictions(const v1::Assign& assign, int epoch);
+  // Stores it at the coordinator; its digest, or empty if that failed.
+  std::string Upload(const std::string& data);
   void Exit(const v1::TrialRef& trial, int rank, bool succeeded);
   // Gives it a sequence number, keeps it until acknowledged, sends it.
   void Send(v1::Report report);

@@ -34,6 +34,7 @@ int main() {
   print("macro_f1", metrics.macro_f1);
   print("mcc", metrics.mcc);
   print("r_k", metrics.r_k);
+  print("one_vs_rest_accuracy", metrics.one_vs_rest_accuracy);
   for (int k = 0; k < classes; ++k) {
     const auto& c = metrics.classes[static_cast<size_t>(k)];
     const std::string id = std::to_string(k);

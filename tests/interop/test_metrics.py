@@ -27,6 +27,8 @@ def expected(truth: list[int], predicted: list[int], k: int) -> dict[str, float]
         "mcc": numpy.mean([metrics.matthews_corrcoef(t == c, p == c) for c in labels]),
         # scikit-learn's multi-class coefficient is Gorodkin's R_K.
         "r_k": metrics.matthews_corrcoef(truth, predicted),
+        "one_vs_rest_accuracy": numpy.mean(
+            [metrics.accuracy_score(t == c, p == c) for c in labels]),
     }
     for c in labels:
         values[f"recall/{c}"] = recall[c]

@@ -58,6 +58,7 @@ std::vector<Event> OneOfEachEvent() {
       {12, MemberExited{worker, trial, 1, true, FailureKind::kOutOfMemory, "ended", true}},
       {-13, Tick{}},
       {14, CheckpointsDropped{{"sha256:ab", "sha256:cd"}}},
+      {14, PredictionsSaved{worker, trial, 2, "sha256:ef", uint64_t{1} << 33}},
   };
 }
 
@@ -97,6 +98,7 @@ class Script {
       Do(CheckpointSaved{worker, ref, epoch - 1, digest + "-", 1000, 4});
       Do(EpochReported{worker, ref, epoch, 0.5 + 0.01 * trial.index + 0.1 * epoch});
       Do(CheckpointSaved{worker, ref, epoch, digest, 1000});
+      Do(PredictionsSaved{worker, ref, epoch, "sha256:p" + trial.id, 10});
     });
   }
   void AllExit(bool succeeded, FailureKind kind) {

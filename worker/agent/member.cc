@@ -49,6 +49,41 @@ std::string PlaceOf(const v1::WrittenCheckpoint& checkpoint) {
   return absl::StrCat("epoch ", checkpoint.epoch() + 1, " after ", checkpoint.step(), " steps");
 }
 
+// A file that the trainer has written for the coordinator.
+struct Written {
+  bool in_mid_epoch = false;  // a checkpoint that a later one makes needless
+  std::filesystem::path path;
+  std::string what;  // in words
+};
+
+Written WrittenOf(const v1::AttachRequest& message) {
+  if (message.has_checkpoint()) {
+    return {.in_mid_epoch = message.checkpoint().step() > 0,
+            .path = message.checkpoint().path(),
+            .what = absl::StrCat("the checkpoint of ", PlaceOf(message.checkpoint()))};
+  }
+  return {.path = message.predictions().path(),
+          .what = absl::StrCat("the record of predictions of epoch ",
+                               message.predictions().epoch())};
+}
+
+// Tells the coordinator that it holds the file now.
+void Announce(const v1::AttachRequest& message, const std::string& digest, uint64_t bytes,
+              v1::Report& report) {
+  const auto announce = [&](const auto& written, auto& announced) {
+    announced.set_epoch(written.epoch());
+    announced.set_digest(digest);
+    announced.set_size_bytes(bytes);
+  };
+  if (message.has_checkpoint()) {
+    announce(message.checkpoint(), *report.mutable_checkpoint());
+    report.mutable_checkpoint()->set_step(message.checkpoint().step());
+    *report.mutable_checkpoint()->mutable_ledger() = message.checkpoint().ledger();
+  } else {
+    announce(message.predictions(), *report.mutable_predictions());
+  }
+}
+
 }  // namespace
 
 v1::LogLine MakeLogLine(const v1::Member& member, std::string text) {
@@ -212,11 +247,12 @@ void Member::OnTrainerMessage(const v1::AttachRequest& message) {
       context_.outbox.Add(std::move(report));
       break;
     case v1::AttachRequest::kCheckpoint:
+    case v1::AttachRequest::kPredictions:
       ++uploads_pending_;
       if (!upload_thread_.joinable()) {
         upload_thread_ = std::jthread([this](std::stop_token stop) { UploadAll(stop); });
       }
-      to_upload_.Push(message.checkpoint());
+      to_upload_.Push(message);
       break;
     case v1::AttachRequest::kExited:
       Finish({message.exited().succeeded(), message.exited().kind(), message.exited().message(),
@@ -231,9 +267,10 @@ void Member::UploadAll(std::stop_token stop) {
   const std::stop_callback close(stop, [this] { to_upload_.Close(); });
   Backoff backoff(absl::Milliseconds(300), absl::Seconds(5),
                   context_.seed + static_cast<uint64_t>(assign_.rank()));
-  while (std::optional<v1::WrittenCheckpoint> written = to_upload_.Pop()) {
-    const std::filesystem::path path = written->path();
-    if (written->step() > 0 && to_upload_.size() > 0) {
+  while (const std::optional<v1::AttachRequest> message = to_upload_.Pop()) {
+    const Written written = WrittenOf(*message);
+    const std::filesystem::path& path = written.path;
+    if (written.in_mid_epoch && to_upload_.size() > 0) {
       // A newer one waits already: what the network is too slow for is left out.
       Post([this] {
         --uploads_pending_;
@@ -254,28 +291,21 @@ void Member::UploadAll(std::stop_token stop) {
       // Also when the coordinator's disk is full: somebody will make room, and
       // the trial must not be thrown away for it.
       if (!std::exchange(said, true)) {
-        Post([this, text = absl::StrCat("the checkpoint of ", PlaceOf(*written),
-                                        " is stored when it can be: ", status.ToString())] {
-          AddLog(text);
-        });
+        Post([this, text = absl::StrCat(written.what, " is stored when it can be: ",
+                                        status.ToString())] { AddLog(text); });
       }
       WaitUnlessStopped(backoff.Next(), stop);
     }
     if (stop.stop_requested()) return;
     backoff.Reset();
-    Post([this, status, written = *written, digest = digest.ok() ? *digest : "", bytes] {
+    Post([this, status, written, message = *message, digest = digest.ok() ? *digest : "", bytes] {
       --uploads_pending_;
       if (status.ok()) {
         v1::Report report = NewReport();
-        report.mutable_checkpoint()->set_epoch(written.epoch());
-        report.mutable_checkpoint()->set_digest(digest);
-        report.mutable_checkpoint()->set_size_bytes(bytes);
-        report.mutable_checkpoint()->set_step(written.step());
-        *report.mutable_checkpoint()->mutable_ledger() = written.ledger();
+        Announce(message, digest, bytes, report);
         context_.outbox.Add(std::move(report));
       } else {
-        AddLog(absl::StrCat("the checkpoint of ", PlaceOf(written),
-                            " is lost: ", status.ToString()));
+        AddLog(absl::StrCat(written.what, " is lost: ", status.ToString()));
       }
       EndWhenPossible();
     });

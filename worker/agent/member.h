@@ -122,9 +122,9 @@ class Member {
   bool flush_scheduled_ = false;
   uint64_t dropped_lines_ = 0;
 
-  // Written checkpoints wait here for the one upload thread. Bound: training
+  // Written checkpoints and predictions wait here for the one upload thread. Bound: training
   // would have to be this many epochs ahead of the network to wait for it.
-  BoundedQueue<v1::WrittenCheckpoint> to_upload_{1024};
+  BoundedQueue<v1::AttachRequest> to_upload_{1024};
   // Declared last, so that they are stopped and joined first.
   std::jthread fetch_thread_;
   std::jthread upload_thread_;

@@ -492,7 +492,12 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
           impl_->Load(pixels + begin * side * side * 3, labels + begin, count, /*planned=*/nullptr);
       const at::Tensor logits = impl_->step.Predict(batch);
       const at::Tensor loss = TrainingStep::LossSum(logits, batch.labels, /*smoothing=*/0);
-      const at::Tensor predicted = logits.argmax(1).to(at::kCPU, at::kInt);
+      // [count, K]
+      const at::Tensor log_probabilities = logits.log_softmax(1).to(at::kCPU).contiguous();
+      const auto* values = log_probabilities.const_data_ptr<float>();
+      result.log_probabilities.insert(result.log_probabilities.end(), values,
+                                      values + log_probabilities.numel());
+      const at::Tensor predicted = log_probabilities.argmax(1).to(at::kInt);
       const auto* ids = predicted.const_data_ptr<int32_t>();
       result.predicted.insert(result.predicted.end(), ids, ids + count);
       result.loss_sum += loss.item<double>();

@@ -1,6 +1,7 @@
-// mead-trainer: one rank of a gang. Started by mead-worker; not for use by hand.
+// mead-trainer: one rank of a gang, started by mead-worker; or, with --predict, what the client
+// starts to classify pictures (predict.h). Not for use by hand.
 //
-// Exit: 0 when the agent is gone or ends it, 1 when there is no agent, 2 on wrong usage.
+// Exit of a rank: 0 when the agent is gone or ends it, 1 when there is no agent, 2 on wrong usage.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +13,7 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "worker/trainer/agent_link.h"
+#include "worker/trainer/predict.h"
 #include "worker/trainer/trial_run.h"
 
 int main(int argc, char** argv) {
@@ -19,13 +21,21 @@ int main(int argc, char** argv) {
   std::string socket;
   int slot = 0;
   CLI::App app("One rank of a training gang. mead-worker starts it.");
-  app.add_option("--socket", socket, "the agent's Unix socket")->required();
-  app.add_option("--slot", slot, "the slot of the agent that this process is")->required();
+  bool predict = false;
+  CLI::Option* predicts = app.add_flag(
+      "--predict", predict, "classify the pictures that standard input names (\"mead predict\")");
+  app.add_option("--socket", socket, "the agent's Unix socket")->excludes(predicts);
+  app.add_option("--slot", slot, "the slot of the agent that this process is");
   app.set_version_flag("--version", std::string(mead::kVersion));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (predict) return mead::trainer::Predict(std::cin, std::cout);
+  if (socket.empty()) {
+    std::cerr << "mead-trainer: --socket is required; mead-worker starts this program\n";
+    return 2;
   }
   const char* token = std::getenv("MEAD_TRAINER_TOKEN");
   if (token == nullptr) {

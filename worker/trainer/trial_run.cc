@@ -23,12 +23,14 @@
 #include "common/clock.h"
 #include "common/dataset/manifest.h"
 #include "common/files.h"
+#include "common/sha256.h"
 #include "worker/data/loader.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
 #include "worker/trainer/available_memory.h"
 #include "worker/trainer/checkpointing.h"
+#include "worker/trainer/evaluation_record.h"
 #include "worker/trainer/options.h"
 
 namespace mead::trainer {
@@ -83,6 +85,7 @@ class TrialRun {
       Evaluate(epoch);
       ReportEpoch(epoch);
       checkpoints_->WriteEpoch(epoch);
+      SavePredictions(epoch);
     }
     session_->AwaitCheckpoint();
   }
@@ -93,7 +96,15 @@ class TrialRun {
   // Everything that needs no other rank.
   void PrepareData() {
     const std::string manifest = OrThrow(ReadFile(prepare_.manifest_path()));
+    manifest_digest_ = DigestOf(manifest);
     manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
+    record_.emplace(manifest_);
+    if (!record_->kept() && is_rank_zero()) {
+      Say(
+          absl::StrFormat("the validation split is too large for a record of each picture (%d "
+                          "pictures, %d classes): no predictions, calibration or average precision",
+                          manifest_.Count(dataset::Split::kVal), manifest_.classes.size()));
+    }
     // The session checks these too, but only after Go; a wrong one should not
     // bring a whole gang together first.
     options_ = ToTrainOptions(prepare_, static_cast<int>(manifest_.classes.size()),
@@ -323,6 +334,7 @@ class TrialRun {
     const int classes = static_cast<int>(manifest_.classes.size());
     ConfusionMatrix mine(classes);
     double loss_sum = 0;
+    record_->Start();
     session_->StartEvaluation();
     const EpochPlan plan = PlanOf(dataset::Split::kVal, 1);
     StartLoader(*val_loader_, epoch, plan);
@@ -336,6 +348,7 @@ class TrialRun {
                                   "the model predicted a class that does not exist");
         }
         loss_sum += result.loss_sum;
+        record_->Add(batch.indices, result.log_probabilities);
       }
       ReportProgress("eval", epoch, step + 1, plan.steps(),
                      static_cast<int64_t>(plan.BatchSize(step)));
@@ -351,6 +364,7 @@ class TrialRun {
           "the ranks' confusion matrices do not add up to the validation split");
     }
     confusion_ = *std::move(sum);
+    record_->Join(*communicator_);
     const double total_loss = communicator_->SumOverRanks(std::vector<double>{loss_sum})[0];
     val_loss_ = total_loss / static_cast<double>(std::max<int64_t>(1, confusion_.total()));
   }
@@ -378,6 +392,10 @@ class TrialRun {
     out["val/macro_f1"] = metrics.macro_f1;
     out["val/mcc"] = metrics.mcc;
     out["val/r_k"] = metrics.r_k;
+    out["val/one_vs_rest_accuracy"] = metrics.one_vs_rest_accuracy;
+    std::map<std::string, double> of_scores;
+    record_->AddMetrics(of_scores);
+    out.insert(of_scores.begin(), of_scores.end());
     for (size_t i = 0; i < manifest_.classes.size(); ++i) {
       const std::string& name = manifest_.classes[i];
       out["val/recall/" + name] = metrics.classes[i].recall;
@@ -392,6 +410,19 @@ class TrialRun {
                         "%.4f; %.1f images/s",
                         epoch, EpochsOf(config_), out["train/loss"], out["train/accuracy"],
                         val_loss_, metrics.accuracy, out["train/images_per_second"]));
+    link_.Send(std::move(message));
+  }
+
+  void SavePredictions(int epoch) {
+    if (!is_rank_zero() || !record_->kept()) return;
+    const std::string path =
+        absl::StrCat(prepare_.work_dir(), "/predictions-", epoch, ".safetensors");
+    OrThrow(WriteFileAtomically(
+        path,
+        record_->ToPredictions(prepare_.trial().trial_id(), epoch, manifest_digest_).ToBytes()));
+    v1::AttachRequest message;
+    message.mutable_predictions()->set_epoch(epoch);
+    message.mutable_predictions()->set_path(path);
     link_.Send(std::move(message));
   }
 
@@ -422,6 +453,8 @@ class TrialRun {
   const v1::TrainConfig& config_;
   AgentLink& link_;
   dataset::Manifest manifest_;
+  std::string manifest_digest_;
+  std::optional<EvaluationRecord> record_;
   train::TrainOptions options_;
   std::unique_ptr<data::Loader> train_loader_;
   std::unique_ptr<data::Loader> val_loader_;

@@ -162,6 +162,12 @@ TEST_F(AgentTest, ATrialRunsFromAssignToExitWithItsCheckpointsStored) {
   ASSERT_EQ(checkpoints.size(), 2u);
   EXPECT_EQ(checkpoints[1].checkpoint().digest(), DigestOf("weights of epoch 2"));
   EXPECT_TRUE(coordinator_->HasArtifact(DigestOf("weights of epoch 2")));
+  const std::vector<v1::Report> predictions =
+      Where(reports, [](const v1::Report& report) { return report.has_predictions(); });
+  ASSERT_EQ(predictions.size(), 2u);
+  EXPECT_EQ(predictions[1].predictions().epoch(), 2);
+  EXPECT_EQ(predictions[1].predictions().digest(), DigestOf("predictions of epoch 2"));
+  EXPECT_TRUE(coordinator_->HasArtifact(DigestOf("predictions of epoch 2")));
   // The end comes last, and what the trial left on the disk is gone.
   EXPECT_TRUE(reports.back().has_exited());
   EXPECT_TRUE(Stop().ok());

@@ -64,6 +64,11 @@ int main(int argc, char** argv) {
       reply.mutable_checkpoint()->set_epoch(epoch);
       reply.mutable_checkpoint()->set_path(path);
       stream->Write(reply);
+      std::ofstream(path + "-predictions") << "predictions of epoch " << epoch;
+      reply.Clear();
+      reply.mutable_predictions()->set_epoch(epoch);
+      reply.mutable_predictions()->set_path(path + "-predictions");
+      stream->Write(reply);
     }
     reply.Clear();
     reply.mutable_exited()->set_succeeded(true);

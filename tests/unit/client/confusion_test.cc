@@ -1,7 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "client/confusion_view.h"
+#include "common/dataset/image.h"
+#include "common/files.h"
 #include "tests/unit/client/fake_server.h"
 #include "tests/unit/client/run_client.h"
 
@@ -45,7 +50,7 @@ TEST(Confusion, ShowsMatrixFiguresAndPairs) {
 1  normal-z-line      90.0   82.6 to 94.5         71.4   63.0 to 78.6           82.0  0.796
 2  polyps            100.0  96.3 to 100.0        100.0  96.3 to 100.0          100.0  1.000
 
-accuracy (top-1)   84.7 %
+accuracy (top-1)   84.7 %  (95 % interval 80.2 to 88.3)
 balanced accuracy  84.7 %
 macro F1           0.8440
 R_K                0.7788
@@ -55,6 +60,44 @@ most confused:
   esophagitis taken for normal-z-line: 36 of 100 (36.0 %)
   normal-z-line taken for esophagitis: 10 of 100 (10.0 %)
 )");
+}
+
+TEST(Confusion, ShowsTheCalibrationThatTheEpochReported) {
+  FakeServer server;
+  ClientHome home;
+  home.Set("MEAD_SERVER", server.address());
+  server.state().confusion = Example();
+  auto& metrics = *server.state().confusion.mutable_metrics();
+  metrics["val/ece"] = 0.08125;
+  metrics["val/ece_scaled"] = 0.02;
+  metrics["val/temperature"] = 1.75;
+  EXPECT_THAT(home.Run({"confusion", "swp-1-0"}).out,
+              HasSubstr("\ncalibration error  0.0813  (0.0200 at temperature 1.7500)\n"));
+}
+
+TEST(Confusion, IsWrittenAsAPicture) {
+  FakeServer server;
+  ClientHome home;
+  home.Set("MEAD_SERVER", server.address());
+  server.state().confusion = Example();
+  const std::string path = (home.dir() / "matrix.png").string();
+  const ClientResult result = home.Run({"confusion", "swp-1-0", "--png", path});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto file = ReadFile(path);
+  ASSERT_TRUE(file.ok());
+  const auto image = dataset::ImageDecoder().Decode(
+      {reinterpret_cast<const uint8_t*>(file->data()), file->size()});
+  ASSERT_TRUE(image.ok()) << image.status();
+  // Cells of 64 pixels, behind the longest name. The last one, all polyps, is full; the one left
+  // of it is empty.
+  const auto near_corner = [&image](int truth, int predicted) {
+    const int x = 202 + 64 * predicted + 4, y = 64 + 64 * truth + 4;
+    const auto first = image->pixels.begin() + 3 * (y * image->width + x);
+    return std::vector<int>(first, first + 3);
+  };
+  EXPECT_THAT(near_corner(2, 2), ::testing::ElementsAre(23, 92, 140));
+  EXPECT_THAT(near_corner(2, 1), ::testing::ElementsAre(255, 255, 255));
+  EXPECT_GT(near_corner(0, 1)[0], near_corner(0, 1)[1]) << "errors are red";
 }
 
 TEST(Confusion, AnEpochThatIsNotThereIsWrongUsage) {

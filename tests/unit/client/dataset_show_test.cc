@@ -210,7 +210,7 @@ TEST(ChoosePictures, TakesClassesByTurnsAndNoPictureTwice) {
 
 TEST(Glyphs, ALetterIsItsDotsAndTextIsCutOffAtItsWidth) {
   dataset::Image image{20, 10, std::vector<uint8_t>(3 * 20 * 10)};
-  DrawText("LL", 1, 1, 11, 255, image);
+  DrawText("LL", 1, 1, 11, 1, {255, 255, 255}, image);
   std::string drawn;
   for (int y = 0; y < 10; ++y) {
     for (int x = 0; x < 20; ++x) {
@@ -224,7 +224,7 @@ TEST(Glyphs, ALetterIsItsDotsAndTextIsCutOffAtItsWidth) {
   for (int i = 0; i < 2; ++i) expected += "....................\n";
   EXPECT_EQ(drawn, expected);
   std::fill(image.pixels.begin(), image.pixels.end(), 0);
-  DrawText("LLLL", 1, 1, 10, 255, image);
+  DrawText("LLLL", 1, 1, 10, 1, {255, 255, 255}, image);
   EXPECT_EQ(image.pixels[3 * (20 + 7)], 0);
 }
 

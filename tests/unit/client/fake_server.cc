@@ -1,5 +1,6 @@
 #include "tests/unit/client/fake_server.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -173,6 +174,32 @@ class Artifacts final : public mead::v1::ArtifactService::Service {
     state_.artifacts[digest] = part;
     state_.parts.erase(digest);
     response->set_digest(digest);
+    return Status::OK;
+  }
+  // In chunks of seven bytes.
+  Status DownloadArtifact(ServerContext*, const mead::v1::DownloadArtifactRequest* request,
+                          grpc::ServerWriter<mead::v1::DownloadArtifactResponse>* writer) override {
+    const Guard guard(state_.mutex);
+    const auto it = state_.artifacts.find(request->digest());
+    if (it == state_.artifacts.end()) return {StatusCode::NOT_FOUND, "no such artefact"};
+    const uint64_t size = it->second.size();
+    const uint64_t end = request->length() == 0
+                             ? size
+                             : std::min<uint64_t>(size, request->offset() + request->length());
+    mead::v1::DownloadArtifactResponse response;
+    for (uint64_t at = request->offset(); at < end;) {
+      response.set_offset(at);
+      response.set_size_bytes(size);
+      response.set_data(it->second.substr(at, std::min<uint64_t>(7, end - at)));
+      at += response.data().size();
+      state_.downloaded_bytes += response.data().size();
+      writer->Write(response);
+      if (state_.download_breaks_after > 0 &&
+          state_.downloaded_bytes >= state_.download_breaks_after) {
+        state_.download_breaks_after = 0;
+        return {StatusCode::UNAVAILABLE, "gone"};
+      }
+    }
     return Status::OK;
   }
 

@@ -43,6 +43,10 @@ struct FakeState {
   // Artefacts: complete ones, and parts of others.
   std::map<std::string, std::string> artifacts;
   std::map<std::string, std::string> parts;
+  // The first download breaks after this many bytes.
+  uint64_t download_breaks_after = 0;
+  // Bytes that downloads sent.
+  uint64_t downloaded_bytes = 0;
   // Bytes that arrived in uploads.
   uint64_t uploaded_bytes = 0;
   uint64_t downloaded_bytes = 0;

@@ -83,6 +83,40 @@ TEST(Progress, ARolledBackEpochNoLongerMakesTheBestTrial) {
   EXPECT_EQ(cluster.trial("s-0").best_value, 0.4);
 }
 
+void SavePredictions(Cluster& cluster, int epoch) {
+  cluster.Do(PredictionsSaved{.worker = cluster.trial("s-0").gang.at(0).worker,
+                              .trial = cluster.Ref("s-0"),
+                              .epoch = epoch,
+                              .digest = "p" + std::to_string(epoch),
+                              .size_bytes = 10});
+}
+
+TEST(Progress, TheBestPredictionsAreTheBestEpochsInEitherOrder) {
+  Cluster cluster = Running(1);
+  cluster.Report("s-0", 1, 0.5);
+  SavePredictions(cluster, 1);
+  SavePredictions(cluster, 2);  // before its report
+  EXPECT_EQ(cluster.trial("s-0").best_predictions.digest, "p1");
+  cluster.Report("s-0", 2, 0.9);
+  cluster.Report("s-0", 3, 0.1);
+  SavePredictions(cluster, 3);
+  SavePredictions(cluster, 2);  // late: an older epoch changes nothing
+  EXPECT_EQ(cluster.trial("s-0").best_predictions.digest, "p2");
+  EXPECT_EQ(cluster.trial("s-0").latest_predictions.digest, "p3");
+}
+
+TEST(Progress, ARestartForgetsThePredictionsOfEpochsThatAreRunAgain) {
+  Cluster cluster = Running(1);
+  cluster.Report("s-0", 1, 0.4);
+  cluster.Save("s-0", 1);
+  SavePredictions(cluster, 1);
+  cluster.Report("s-0", 2, 0.9);
+  SavePredictions(cluster, 2);
+  cluster.Fail("s-0", 0, FailureKind::kInfrastructure, "node gone");
+  EXPECT_EQ(cluster.trial("s-0").latest_predictions, Predictions{});
+  EXPECT_EQ(cluster.trial("s-0").best_predictions, Predictions{});
+}
+
 TEST(Progress, OnlyRankZeroReportsEpochs) {
   Cluster cluster;
   cluster.Register("w1", 1);

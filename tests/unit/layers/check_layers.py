@@ -18,6 +18,7 @@ ALLOWED = {
     "common/augment": {"common/base"},
     "common": {"common/base"},
     "common/dataset": {"common", "common/base"},
+    "common/results": {"common", "common/base"},
     "coordinator/core": {"common/base"},
     "coordinator/store": {"coordinator/core", "common", "common/base", "proto"},
     "coordinator/service": {"coordinator/core", "coordinator/store", "common", "common/base",
@@ -26,7 +27,8 @@ ALLOWED = {
                         "common/base", "proto"},
     "coordinator": {"coordinator/core", "coordinator/store", "coordinator/service",
                     "coordinator/web", "common", "common/base", "proto"},
-    "client": {"common", "common/augment", "common/base", "common/dataset", "proto"},
+    "client": {"common", "common/augment", "common/base", "common/dataset", "common/results",
+               "proto"},
     "worker/agent": {"common", "common/base", "proto"},
     "worker/data": {"common/augment", "common/dataset", "common", "common/base"},
     # The step knows its rooms; the rooms know nothing of one another.
@@ -43,7 +45,7 @@ ALLOWED = {
     "worker/train/simd": set(),
     "worker/train/state": TRAIN_BASE,
     "worker/trainer": {"worker/train", "worker/train/comm", "worker/data", "common/augment", "common/dataset",
-                       "common", "common/base", "proto"},
+                       "common/results", "common", "common/base", "proto"},
 }
 TRAIN = {folder for folder in ALLOWED if folder.split("/")[:2] == ["worker", "train"]}
 # Libraries that only these folders may see, by header prefix.

@@ -17,10 +17,13 @@ TEST(CheckpointJanitorTest, WhatATrialOrASweepRefersToIsKept) {
   state.trials["a"].latest.digest = "latest";
   state.trials["b"].best.digest = "best";
   state.trials["b"].older = {{1, "older", 5}};
+  state.trials["a"].latest_predictions.digest = "latest predictions";
+  state.trials["b"].best_predictions.digest = "best predictions";
   v1::SweepSpec spec;
   spec.mutable_train()->set_weights_artifact("weights");
   state.sweeps["s"].spec.encoded = spec.SerializeAsString();
-  EXPECT_THAT(Unreferenced(state, {"old", "latest", "older", "best", "weights", "", "old"}),
+  EXPECT_THAT(Unreferenced(state, {"old", "latest", "older", "best", "weights", "", "old",
+                                   "latest predictions", "best predictions"}),
               ElementsAre("old"));
 }
 

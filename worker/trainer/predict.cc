@@ -1,0 +1,126 @@
+#include "worker/trainer/predict.h"
+
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/dataset/image.h"
+#include "common/files.h"
+#include "common/status_util.h"
+#include "worker/data/centre_crop.h"
+#include "worker/train/comm/communicator.h"
+#include "worker/train/config.h"
+#include "worker/train/session.h"
+
+namespace mead::trainer {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kBatch = 16;
+
+struct Request {
+  train::TrainOptions options;
+  std::string weights;
+  std::vector<std::string> images;
+};
+
+// Throws what nlohmann or the training step throws of a request that is not as it should be.
+Request Parse(std::istream& in) {
+  const Json json = Json::parse(in);
+  Request request;
+  request.weights = json.at("weights").get<std::string>();
+  request.images = json.at("images").get<std::vector<std::string>>();
+  train::TrainOptions& options = request.options;
+  options.model = json.at("model").get<std::string>();
+  options.num_classes = json.at("num_classes").get<int>();
+  options.image_size = json.at("image_size").get<int>();
+  options.precision = train::PrecisionFromName(json.at("precision").get<std::string>());
+  options.threads = std::max(1, json.at("threads").get<int>());
+  // What a session wants to know of training; none takes place.
+  options.batch_size = kBatch;
+  options.steps_per_epoch = 1;
+  options.epochs = 1;
+  options.resident_bytes = 0;
+  train::Validate(options);
+  return request;
+}
+
+absl::Status Load(const std::string& path, int image_size, dataset::ImageDecoder& decoder,
+                  uint8_t* out) {
+  MEAD_ASSIGN_OR_RETURN(const std::string file, ReadFile(path));
+  MEAD_ASSIGN_OR_RETURN(
+      const dataset::Image image,
+      decoder.Decode({reinterpret_cast<const uint8_t*>(file.data()), file.size()}, image_size));
+  data::ResizeCentreCropInto(image, image_size, out);
+  return absl::OkStatus();
+}
+
+void PredictAll(const Request& request, std::ostream& out) {
+  train::TrainingSession session(request.options, train::MakeCommunicator({}, nullptr));
+  const train::WeightsReport report = session.LoadWeights(request.weights);
+  if (!report.missing.empty() || !report.mismatched.empty()) {
+    throw train::TrainError(train::ErrorKind::kUserError,
+                            request.weights + " is not of this model: " + report.Summary());
+  }
+  session.StartEvaluation();
+  const int side = request.options.image_size;
+  const auto picture_bytes = static_cast<size_t>(side) * static_cast<size_t>(side) * 3;
+  const auto k = static_cast<size_t>(request.options.num_classes);
+  dataset::ImageDecoder decoder;
+  for (size_t begin = 0; begin < request.images.size(); begin += kBatch) {
+    const size_t end = std::min(begin + kBatch, request.images.size());
+    std::vector<uint8_t> pixels((end - begin) * picture_bytes);  // [n, side, side, 3]
+    std::vector<Json> answers;
+    int good = 0;
+    for (size_t i = begin; i < end; ++i) {
+      uint8_t* const place = pixels.data() + static_cast<size_t>(good) * picture_bytes;
+      const absl::Status loaded = Load(request.images[i], side, decoder, place);
+      Json answer = {{"image", request.images[i]}};
+      if (loaded.ok()) {
+        ++good;
+      } else {
+        answer["error"] = std::string(loaded.message());
+      }
+      answers.push_back(std::move(answer));
+    }
+    const std::vector<int32_t> labels(static_cast<size_t>(good), 0);  // only their loss needs them
+    const train::EvalResult result = session.EvalStep(pixels.data(), labels.data(), good);
+    auto next = result.log_probabilities.begin();
+    for (Json& answer : answers) {
+      if (!answer.contains("error")) {
+        const auto last = next + static_cast<std::ptrdiff_t>(k);
+        answer["log_probabilities"] = std::vector<float>(next, last);
+        next = last;
+      }
+      out << answer.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n" << std::flush;
+    }
+  }
+}
+
+}  // namespace
+
+int Predict(std::istream& in, std::ostream& out) {
+  Request request;
+  try {
+    request = Parse(in);
+  } catch (const std::exception& error) {
+    std::cerr << "mead-trainer: bad request: " << error.what() << "\n";
+    return 2;
+  }
+  try {
+    PredictAll(request, out);
+  } catch (const std::exception& error) {
+    std::cerr << "mead-trainer: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace mead::trainer
