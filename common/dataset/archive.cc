@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
@@ -49,17 +50,25 @@ bool IsInside(const fs::path& name) {
   return true;
 }
 
-// Copies the current member's data to a new file.
-absl::Status CopyMember(archive* a, const std::string& archive_path, const fs::path& to,
-                        uint64_t& left_bytes) {
+// Copies the current member's data to a new file. Returns whether it was not too large for one;
+// else there is no file.
+absl::StatusOr<bool> CopyMember(archive* a, const std::string& archive_path, const fs::path& to,
+                                uint64_t& left_bytes) {
   ScopedFd fd(open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("cannot write ", to.string()));
   char buffer[1 << 16];
+  uint64_t written = 0;
   for (;;) {
     const la_ssize_t n = archive_read_data(a, buffer, sizeof(buffer));
-    if (n == 0) return absl::OkStatus();
+    if (n == 0) return true;
     if (n < 0) return Damaged(archive_path, a);
     const auto bytes = static_cast<size_t>(n);
+    written += bytes;
+    if (written > kMaxImageFileBytes) {
+      std::error_code ignored;
+      fs::remove(to, ignored);
+      return false;
+    }
     if (bytes > left_bytes) {
       return absl::ResourceExhaustedError(
           absl::StrCat("not enough disk space under ", to.parent_path().string(), " to unpack ",
@@ -82,17 +91,22 @@ bool IsArchiveName(const std::string& path) {
 
 absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& path,
                                                     const std::string& folder,
-                                                    const Progress& progress) {
+                                                    const Progress& progress, uint64_t max_bytes) {
   const ScopedUtf8Locale utf8;
   MEAD_RETURN_IF_ERROR(MakeDirs(folder));
   std::error_code error;
   const uint64_t total = fs::file_size(path, error);
   if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot open ", path));
   MEAD_ASSIGN_OR_RETURN(const uint64_t free_bytes, FreeBytes(folder));
-  uint64_t left_bytes = free_bytes > kReserveBytes ? free_bytes - kReserveBytes : 0;
+  uint64_t left_bytes =
+      std::min(max_bytes, free_bytes > kReserveBytes ? free_bytes - kReserveBytes : 0);
 
   ArchivePtr a(archive_read_new());
-  archive_read_support_filter_all(a.get());
+  // Not filter_all, which also starts programs for rare formats.
+  archive_read_support_filter_gzip(a.get());
+  archive_read_support_filter_bzip2(a.get());
+  archive_read_support_filter_xz(a.get());
+  archive_read_support_filter_zstd(a.get());
   archive_read_support_format_zip(a.get());
   archive_read_support_format_tar(a.get());
   // Names in other encodings come as the bytes they are; Scan reports those that are not UTF-8.
@@ -103,6 +117,7 @@ absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& path,
   }
 
   std::vector<QuarantinedFile> left_out;
+  const std::string too_large = absl::StrCat("larger than ", kMaxImageFileBytes >> 20, " MiB");
   const auto leave_out = [&](const std::string& name, const std::string& reason) {
     left_out.push_back({PrintableUtf8(name), reason});
   };
@@ -130,12 +145,13 @@ absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& path,
           absl::StrCat("the archive ", path, " is encrypted: unpack it first, and add the folder"));
     } else if (archive_entry_size_is_set(entry) != 0 &&
                static_cast<uint64_t>(archive_entry_size(entry)) > kMaxImageFileBytes) {
-      leave_out(name, absl::StrCat("larger than ", kMaxImageFileBytes >> 20, " MiB"));
+      leave_out(name, too_large);
     } else if (fs::exists(fs::symlink_status(to, error))) {
       leave_out(name, "a second member of this name in the archive");
     } else {
       MEAD_RETURN_IF_ERROR(MakeDirs(to.parent_path()));
-      MEAD_RETURN_IF_ERROR(CopyMember(a.get(), path, to, left_bytes));
+      MEAD_ASSIGN_OR_RETURN(const bool whole, CopyMember(a.get(), path, to, left_bytes));
+      if (!whole) leave_out(name, too_large);
     }
     if (progress && members % 64 == 0) {
       progress("unpack", static_cast<uint64_t>(archive_filter_bytes(a.get(), -1)), total);

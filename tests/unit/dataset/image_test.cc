@@ -50,6 +50,12 @@ TEST(ImageTest, AnotherFormatsFileThatIsCutOffIsRefused) {
   }
 }
 
+TEST(ImageTest, APngsChunkThatIsLongerThanItsFileTakesNoMemory) {
+  std::string png = Png(40, 40, 1);
+  png.insert(33, std::string("\x70\0\0\0eXIf", 8) + "MM");
+  EXPECT_THAT(Reason(png), HasSubstr("corrupt PNG: a piece of it is longer than the file"));
+}
+
 TEST(ImageTest, HeadersThatClaimTooMuchAreRefusedBeforeAnythingIsDecoded) {
   std::string png = Png(40, 40, 1);
   png[17] = 2;  // 131,112 wide
