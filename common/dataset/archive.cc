@@ -1,5 +1,6 @@
 #include "common/dataset/archive.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -26,9 +27,10 @@ bool IsArchiveName(const std::string& path) {
 
 absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& path,
                                                     const std::string& folder,
-                                                    const Progress& progress) {
+                                                    const Progress& progress, uint64_t max_bytes) {
   MEAD_RETURN_IF_ERROR(MakeDirs(folder));
   MEAD_ASSIGN_OR_RETURN(uint64_t left_bytes, BytesForUnpacking(folder));
+  left_bytes = std::min(left_bytes, max_bytes);
   MEAD_ASSIGN_OR_RETURN(const std::unique_ptr<ArchiveReader> reader, ArchiveReader::Open(path));
   std::vector<QuarantinedFile> left_out;
   const auto leave_out = [&](const std::string& name, const std::string& reason) {
@@ -44,13 +46,17 @@ absl::StatusOr<std::vector<QuarantinedFile>> Unpack(const std::string& path,
       MEAD_RETURN_IF_ERROR(MakeDirs(to));
     } else if (!member->is_file) {
       leave_out(name, "a link or device in the archive");
-    } else if (member->bytes.value_or(0) > kMaxImageFileBytes && !IsArchiveName(name)) {
-      leave_out(name, absl::StrCat("larger than ", kMaxImageFileBytes >> 20, " MiB"));
     } else if (fs::exists(fs::symlink_status(to, error))) {
       leave_out(name, "a second member of this name in the archive");
     } else {
       MEAD_RETURN_IF_ERROR(MakeDirs(to.parent_path()));
-      MEAD_RETURN_IF_ERROR(reader->CopyTo(to, left_bytes));
+      // Tars of samples in an archive may have any size.
+      const uint64_t limit = IsArchiveName(name) ? UINT64_MAX : kMaxImageFileBytes;
+      bool whole = member->bytes.value_or(0) <= limit;
+      if (whole) {
+        MEAD_ASSIGN_OR_RETURN(whole, reader->CopyTo(to, limit, left_bytes));
+      }
+      if (!whole) leave_out(name, absl::StrCat("larger than ", limit >> 20, " MiB"));
     }
     if (progress && members % 64 == 0) {
       progress("unpack", reader->bytes_read(), reader->bytes_total());

@@ -31,7 +31,11 @@ bool IsInside(const fs::path& name) {
 
 ArchiveReader::ArchiveReader(std::string path)
     : path_(std::move(path)), archive_(archive_read_new()) {
-  archive_read_support_filter_all(archive_);
+  // Not filter_all, which also starts programs for rare formats.
+  archive_read_support_filter_gzip(archive_);
+  archive_read_support_filter_bzip2(archive_);
+  archive_read_support_filter_xz(archive_);
+  archive_read_support_filter_zstd(archive_);
   archive_read_support_format_zip(archive_);
   archive_read_support_format_tar(archive_);
   // Names in other encodings come as the bytes they are; the scan reports those that are not UTF-8.
@@ -106,18 +110,26 @@ absl::StatusOr<std::string> ArchiveReader::Read(uint64_t limit) {
   }
 }
 
-absl::Status ArchiveReader::CopyTo(const fs::path& to, uint64_t& left_bytes) {
+absl::StatusOr<bool> ArchiveReader::CopyTo(const fs::path& to, uint64_t limit,
+                                           uint64_t& left_bytes) {
   ScopedFd fd(open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("cannot write ", to.string()));
   char buffer[1 << 16];
+  uint64_t written = 0;
   for (;;) {
     MEAD_ASSIGN_OR_RETURN(const size_t n, ReadSome(buffer, sizeof(buffer)));
-    if (n == 0) return absl::OkStatus();
+    if (n == 0) return true;
+    if (written + n > limit) {
+      std::error_code ignored;
+      fs::remove(to, ignored);
+      return false;
+    }
     if (n > left_bytes) {
       return absl::ResourceExhaustedError(
           absl::StrCat("not enough disk space under ", to.parent_path().string(), " to unpack ",
                        path_, ": free some, or build the data set elsewhere"));
     }
+    written += n;
     left_bytes -= n;
     MEAD_RETURN_IF_ERROR(WriteFully(fd.get(), {buffer, n}, to.string()));
   }

@@ -1,7 +1,8 @@
 // The members of a .zip, .tar, .tar.gz (and what else libarchive reads), one after another.
 //
-// An archive is somebody else's: absolute names and names with ".." are refused, and writing a
-// member out never fills the disk. Of any size: nothing but the member at hand is in memory.
+// An archive is somebody else's: absolute names and names with ".." are refused, writing a member
+// out never fills the disk, and no program is started to unpack it. Of any size: nothing but a part
+// of the member at hand is in memory.
 // Thread: one thread owns it. While it lives, that thread's character set is UTF-8.
 #pragma once
 
@@ -40,9 +41,11 @@ class ArchiveReader {
   // Errors: as Next; RESOURCE_EXHAUSTED (more than `limit` bytes).
   [[nodiscard]] absl::StatusOr<std::string> Read(uint64_t limit);
 
-  // Writes the member's content to a new file, and takes its size from `left_bytes`.
+  // Writes the member's content to a new file, and takes its size from `left_bytes`. Returns whether
+  // it has at most `limit` bytes, whatever the archive says of its size; else there is no file.
   // Errors: as Next; RESOURCE_EXHAUSTED (more than is left, or a full disk), and as files.h.
-  [[nodiscard]] absl::Status CopyTo(const std::filesystem::path& to, uint64_t& left_bytes);
+  [[nodiscard]] absl::StatusOr<bool> CopyTo(const std::filesystem::path& to, uint64_t limit,
+                                            uint64_t& left_bytes);
 
   // For progress: bytes of the archive.
   uint64_t bytes_read() const;

@@ -64,6 +64,17 @@ bool ReadRows(Reading& reading, png_bytepp rows) {
   return true;
 }
 
+// libpng takes memory for as long a chunk as the file claims.
+bool ChunksFit(std::span<const uint8_t> file) {
+  for (size_t place = 8; file.size() - place >= 12;) {
+    const size_t length = png_get_uint_32(&file[place]);
+    if (length > file.size() - place - 12) return false;
+    if (std::memcmp(&file[place + 4], "IEND", 4) == 0) return true;
+    place += 12 + length;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool IsPng(std::span<const uint8_t> file) {
@@ -83,6 +94,7 @@ absl::StatusOr<ImageInfo> PngHeader(std::span<const uint8_t> file) {
 }
 
 absl::StatusOr<Image> PngDecode(std::span<const uint8_t> file, const ImageInfo& stored) {
+  if (!ChunksFit(file)) return Corrupt("a piece of it is longer than the file");
   Reading reading{.left = file};
   reading.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reading, &OnError, &OnWarning);
   if (reading.png != nullptr) reading.info = png_create_info_struct(reading.png);

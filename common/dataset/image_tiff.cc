@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/dataset/image_codecs.h"
 
 namespace mead::dataset {
@@ -16,6 +17,8 @@ namespace {
 
 // What libtiff may take at once for a file's tables, and beside its pixels.
 constexpr tmsize_t kTableBytes = 8 << 20;
+// Before some of its messages.
+constexpr char kName[] = "picture";
 
 absl::Status Corrupt(const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat("corrupt TIFF: ", why));
@@ -54,7 +57,10 @@ int OnError(TIFF*, void* user, const char*, const char* format, va_list argument
   auto* source = static_cast<Source*>(user);
   char text[200];
   std::vsnprintf(text, sizeof(text), format, arguments);
-  if (source->error.empty()) source->error = text;
+  const std::string prefix = absl::StrCat(kName, ": ");
+  if (source->error.empty()) {
+    source->error = std::string(absl::StripPrefix(text, prefix));
+  }
   return 1;
 }
 
@@ -69,7 +75,7 @@ Tiff Open(Source& source, tmsize_t most_bytes) {
   TIFFOpenOptionsSetErrorHandlerExtR(options.get(), &OnError, &source);
   TIFFOpenOptionsSetWarningHandlerExtR(options.get(), &OnWarning, nullptr);
   // m: not mapped.
-  return {TIFFClientOpenExt("picture", "rm", &source, &Read, &RefuseWrite, &Seek, &Close, &Size,
+  return {TIFFClientOpenExt(kName, "rm", &source, &Read, &RefuseWrite, &Seek, &Close, &Size,
                             nullptr, nullptr, options.get()),
           &TIFFClose};
 }

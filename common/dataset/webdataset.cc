@@ -161,14 +161,18 @@ absl::Status Unpacker::TakePicture(ArchiveReader& reader, const ArchiveMember& m
     LeaveOut(name, "the member's name is not UTF-8: pack it under another");
     return absl::OkStatus();
   }
-  if (member.bytes.value_or(0) > kMaxImageFileBytes) {
-    LeaveOut(name, absl::StrCat("larger than ", kMaxImageFileBytes >> 20, " MiB"));
-    return absl::OkStatus();
+  const fs::path to = fs::path(found_.root) / name;
+  bool whole = member.bytes.value_or(0) <= kMaxImageFileBytes;
+  if (whole) {
+    MEAD_RETURN_IF_ERROR(MakeDirs(to.parent_path()));
+    MEAD_ASSIGN_OR_RETURN(whole, reader.CopyTo(to, kMaxImageFileBytes, left_bytes_));
   }
-  sample.file = name;
-  const fs::path to = fs::path(found_.root) / sample.file;
-  MEAD_RETURN_IF_ERROR(MakeDirs(to.parent_path()));
-  return reader.CopyTo(to, left_bytes_);
+  if (whole) {
+    sample.file = name;
+  } else {
+    LeaveOut(name, absl::StrCat("larger than ", kMaxImageFileBytes >> 20, " MiB"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Unpacker::TakeLabel(ArchiveReader& reader, Sample& sample) {

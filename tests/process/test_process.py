@@ -59,6 +59,25 @@ class SweepTest(unittest.TestCase):
                 wait_for(f"{work} is empty", lambda: not list(work.iterdir()))
 
 
+class DecodedPicturesTest(unittest.TestCase):
+    def test_later_trials_find_what_the_first_one_decoded(self):
+        with Cluster() as cluster:
+            cluster.start(workers=1)
+            cluster.add_dataset(images_per_class=5)
+            sweep_id = cluster.submit(trials=2, epochs=1, ranks=1)
+            self.assertEqual(cluster.wait_for_sweep(sweep_id)["sweep"]["state"],
+                             "SWEEP_STATE_SUCCEEDED")
+            dataset = cluster.get("datasets")["datasets"][0]
+            for trial in (0, 1):
+                said = re.findall(r"decoded pictures \((\w+), \d+ a side\): (\d+) of (\d+) are",
+                                  "\n".join(cluster.logs(f"{sweep_id}-{trial}")))
+                counts = {"train": dataset["trainSamples"], "val": dataset["valSamples"]}
+                self.assertEqual(said, [(split, str(n) if trial else "0", str(n))
+                                        for split, n in counts.items()])
+            files = list((cluster.dir / "worker-1" / "cache" / "decoded").glob("*.pixels"))
+            self.assertEqual(len(files), 2, files)
+
+
 class StepSettingsTest(unittest.TestCase):
     def test_deterministic_trials_of_one_and_two_ranks_have_equal_losses(self):
         with Cluster() as cluster:

@@ -29,7 +29,7 @@ std::optional<int64_t> MemAvailable() {
 }
 
 // A file that holds one number; "max" is none.
-std::optional<int64_t> NumberIn(const char* path) {
+std::optional<int64_t> NumberIn(const std::string& path) {
   std::ifstream file(path);
   int64_t number = 0;
   return file >> number ? std::optional(number) : std::nullopt;
@@ -37,7 +37,7 @@ std::optional<int64_t> NumberIn(const char* path) {
 
 // Files that the kernel holds for the cgroup and drops when memory is needed; they count as
 // used there.
-int64_t FileCacheBytes(const char* path) {
+int64_t FileCacheBytes(const std::string& path) {
   std::ifstream stat(path);
   int64_t sum = 0;
   std::string name;
@@ -49,25 +49,25 @@ int64_t FileCacheBytes(const char* path) {
 
 // The inode number of a cgroup's folder is the cgroup's own, also seen from within a
 // container, where every cgroup has the same path.
-std::string CgroupId() {
+std::string CgroupId(const std::string& cgroup) {
   struct stat folder {};
-  const bool there = stat("/sys/fs/cgroup", &folder) == 0;
+  const bool there = stat(cgroup.c_str(), &folder) == 0;
   return there ? std::to_string(folder.st_ino) : "";
 }
 
 }  // namespace
 
-std::vector<MemorySource> MemorySources() {
+std::vector<MemorySource> MemorySources(const std::string& cgroup) {
   std::vector<MemorySource> sources;
   const std::string machine = BootId();
   if (const auto available = MemAvailable()) {
     sources.push_back({.id = "machine/" + machine, .left_bytes = *available});
   }
-  const auto limit = NumberIn("/sys/fs/cgroup/memory.max");
-  const auto used = NumberIn("/sys/fs/cgroup/memory.current");
+  const auto limit = NumberIn(cgroup + "/memory.max");
+  const auto used = NumberIn(cgroup + "/memory.current");
   if (limit && used) {
-    const int64_t files = FileCacheBytes("/sys/fs/cgroup/memory.stat");
-    sources.push_back({.id = "cgroup/" + machine + "/" + CgroupId(),
+    const int64_t files = FileCacheBytes(cgroup + "/memory.stat");
+    sources.push_back({.id = "cgroup/" + machine + "/" + CgroupId(cgroup),
                        .left_bytes = std::clamp<int64_t>(*limit - *used + files, 0, *limit)});
   }
   return sources;

@@ -16,8 +16,9 @@ struct MemorySource {
 };
 
 // The machine, with what its kernel calls available, and the cgroup (version 2), with
-// what is left of its limit: those that can be read.
-std::vector<MemorySource> MemorySources();
+// what is left of its limit, counting files that the kernel holds for it as left: those
+// that can be read.
+std::vector<MemorySource> MemorySources(const std::string& cgroup = "/sys/fs/cgroup");
 
 // The ids of sources as one line, for other ranks to read.
 std::string MemoryLine(const std::vector<MemorySource>& sources);

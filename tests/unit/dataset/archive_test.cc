@@ -109,5 +109,14 @@ TEST_F(ArchiveTest, DamagedArchivesAreErrors) {
   EXPECT_FALSE(Build(dir_.Join("empty.zip")).ok());
 }
 
+TEST_F(ArchiveTest, NoMoreIsWrittenThanAllowed) {
+  const std::string path = dir_.Join("two.tar.gz");
+  Pack(path, {{.name = "a/1.jpg", .content = std::string(3000, 'x'), .link_to = ""},
+              {.name = "a/2.jpg", .content = std::string(3000, 'y'), .link_to = ""}});
+  EXPECT_EQ(Unpack(path, dir_.Join("out"), nullptr, 5000).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Unpack(path, dir_.Join("whole"), nullptr, 6000).ok());
+}
+
 }  // namespace
 }  // namespace mead::dataset

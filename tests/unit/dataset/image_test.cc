@@ -50,6 +50,12 @@ TEST(ImageTest, AnotherFormatsFileThatIsCutOffIsRefused) {
   }
 }
 
+TEST(ImageTest, APngsChunkThatIsLongerThanItsFileTakesNoMemory) {
+  std::string png = Png(40, 40, 1);
+  png.insert(33, std::string("\x70\0\0\0eXIf", 8) + "MM");
+  EXPECT_THAT(Reason(png), HasSubstr("corrupt PNG: a piece of it is longer than the file"));
+}
+
 TEST(ImageTest, HeadersThatClaimTooMuchAreRefusedBeforeAnythingIsDecoded) {
   std::string png = Png(40, 40, 1);
   png[17] = 2;  // 131,112 wide
@@ -129,6 +135,8 @@ TEST(ImageTest, BadFilesAreRefusedInWords) {
   EXPECT_THAT(Reason(good.substr(0, good.size() / 2)), HasSubstr("corrupt JPEG: Premature end"));
   EXPECT_THAT(Reason(good.substr(0, 3)), HasSubstr("corrupt JPEG"));
   EXPECT_THAT(Reason(Jpeg(1, 1, 1)), HasSubstr("1x1 pixels: smaller than 8 a side"));
+  EXPECT_EQ(Reason(Tiff(40, 40, 1).substr(0, 9)),
+            "corrupt TIFF: Can not read TIFF directory count");
   EXPECT_THAT(Reason(WithSides(good, 30000, 90)), HasSubstr("30000x90 pixels: larger than 16384"));
   EXPECT_THAT(Reason(WithSides(good, 16000, 16000)), HasSubstr("more than 64 megapixels"));
   const std::string png = Png(40, 40, 1);

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/temp_dir.h"
+
 namespace mead::trainer {
 namespace {
 
@@ -13,6 +18,22 @@ TEST(AvailableMemory, IsKnownHereAndTheSameForAllProcessesOfThisMachine) {
   EXPECT_TRUE(sources[0].id.starts_with("machine/"));
   EXPECT_GT(sources[0].left_bytes, 0);
   EXPECT_EQ(MemoryLine(sources), MemoryLine(MemorySources()));
+}
+
+// A warm cache of decoded pictures must not look like memory that is taken.
+TEST(AvailableMemory, FilesThatTheKernelHoldsForACgroupCountAsLeft) {
+  const testing::TempDir dir;
+  const auto put = [&](const char* name, const char* text) {
+    std::ofstream(dir.Join(name)) << text;
+  };
+  put("memory.max", "1000\n");
+  put("memory.current", "900\n");
+  put("memory.stat", "anon 300\nfile 610\ninactive_file 400\nactive_file 200\nslab 7\n");
+  EXPECT_EQ(MemorySources(dir.path().string()).back().left_bytes, 700);
+  put("memory.stat", "inactive_file 4000\n");
+  EXPECT_EQ(MemorySources(dir.path().string()).back().left_bytes, 1000);
+  std::filesystem::remove(dir.path() / "memory.stat");
+  EXPECT_EQ(MemorySources(dir.path().string()).back().left_bytes, 100);
 }
 
 TEST(AvailableMemory, ARankAloneHasAllThatIsLeft) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/sha256.h"
+
 namespace mead::trainer {
 namespace {
 
@@ -127,6 +129,17 @@ TEST(TrainerOptions, PhasesAddUpToTheEpochs) {
     EXPECT_EQ(error.kind(), train::ErrorKind::kUserError);
     EXPECT_THAT(error.what(), HasSubstr("lr_scale needs two numbers, got 3"));
   }
+}
+
+TEST(TrainerOptions, TheNodesCacheIsThatOfTheManifest) {
+  v1::Prepare prepare = Prepare();
+  EXPECT_TRUE(ToDecodedCache(prepare, "{}", nullptr).dir.empty());
+  prepare.set_cache_dir("/cache");
+  prepare.set_cache_limit_bytes(5);
+  const data::DecodedCacheOptions cache = ToDecodedCache(prepare, "{}", nullptr);
+  EXPECT_EQ(cache.dir, "/cache");
+  EXPECT_EQ(cache.limit_bytes, 5u);
+  EXPECT_EQ(cache.dataset_digest, DigestOf("{}"));
 }
 
 TEST(TrainerOptions, DivergenceIsTheUsersAndAPeerIsNot) {
