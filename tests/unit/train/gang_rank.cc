@@ -181,7 +181,9 @@ void Train(const Arguments& arguments, TrainingSession& session) {
     const bool ends_epoch = (step + 1) % per_epoch == 0 || step + 1 == arguments.steps();
     const int every = arguments.number("every", 0);
     if (!ends_epoch && every > 0 && (step + 1) % per_epoch % every == 0 && arguments.rank == 0) {
-      session.SaveCheckpoint(arguments.text("save"), epoch - 1, {.steps = (step + 1) % per_epoch});
+      EpochSoFar so_far;
+      so_far.steps = (step + 1) % per_epoch;
+      session.SaveCheckpoint(arguments.text("save"), epoch - 1, so_far);
     }
     if (!ends_epoch) continue;
     session.StartEvaluation();
