@@ -96,8 +96,8 @@ dataset::Image DrawSheet(const std::vector<SheetRow>& rows, const SheetOptions& 
              3, side, 1, kInk, sheet);
   }
   for (size_t row = 0; row < rows.size(); ++row) {
-    DrawText(rows[row].caption, kGap, top_of(row) - kCaption + 3, sheet.width - 2 * kGap, 1,
-             kInk, sheet);
+    DrawText(rows[row].caption, kGap, top_of(row) - kCaption + 3, sheet.width - 2 * kGap, 1, kInk,
+             sheet);
   }
   for (int column = 0; column < columns; ++column) {
     const auto pictures =

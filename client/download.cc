@@ -55,8 +55,8 @@ absl::StatusOr<std::string> DownloadPart(Connection& connection, const std::stri
 absl::StatusOr<std::string> DownloadPicture(Connection& connection,
                                             const dataset::Manifest& manifest,
                                             const dataset::Sample& sample) {
-  absl::StatusOr<std::string> bytes = DownloadPart(
-      connection, manifest.shards[sample.shard].digest, sample.offset, sample.size);
+  absl::StatusOr<std::string> bytes =
+      DownloadPart(connection, manifest.shards[sample.shard].digest, sample.offset, sample.size);
   if (!bytes.ok()) return Annotate(bytes.status(), absl::StrCat("picture ", sample.key));
   if (DigestOf(*bytes) != sample.digest) {
     return absl::DataLossError(

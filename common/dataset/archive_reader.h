@@ -41,9 +41,9 @@ class ArchiveReader {
   // Errors: as Next; RESOURCE_EXHAUSTED (more than `limit` bytes).
   [[nodiscard]] absl::StatusOr<std::string> Read(uint64_t limit);
 
-  // Writes the member's content to a new file, and takes its size from `left_bytes`. Returns whether
-  // it has at most `limit` bytes, whatever the archive says of its size; else there is no file.
-  // Errors: as Next; RESOURCE_EXHAUSTED (more than is left, or a full disk), and as files.h.
+  // Writes the member's content to a new file, and takes its size from `left_bytes`. Returns
+  // whether it has at most `limit` bytes, whatever the archive says of its size; else there is no
+  // file. Errors: as Next; RESOURCE_EXHAUSTED (more than is left, or a full disk), and as files.h.
   [[nodiscard]] absl::StatusOr<bool> CopyTo(const std::filesystem::path& to, uint64_t limit,
                                             uint64_t& left_bytes);
 

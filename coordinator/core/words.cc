@@ -15,8 +15,7 @@ std::string Count(int64_t n, std::string_view thing) {
 
 std::string Duration(TimeMicros micros) {
   constexpr TimeMicros kMinute = 60'000'000;
-  if (micros >= kMinute && micros % kMinute == 0)
-    return std::to_string(micros / kMinute) + " min";
+  if (micros >= kMinute && micros % kMinute == 0) return std::to_string(micros / kMinute) + " min";
   return Number(static_cast<double>(micros) / 1e6) + " s";
 }
 

@@ -62,9 +62,9 @@ Written WrittenOf(const v1::AttachRequest& message) {
             .path = message.checkpoint().path(),
             .what = absl::StrCat("the checkpoint of ", PlaceOf(message.checkpoint()))};
   }
-  return {.path = message.predictions().path(),
-          .what = absl::StrCat("the record of predictions of epoch ",
-                               message.predictions().epoch())};
+  return {
+      .path = message.predictions().path(),
+      .what = absl::StrCat("the record of predictions of epoch ", message.predictions().epoch())};
 }
 
 // Tells the coordinator that it holds the file now.

@@ -67,10 +67,10 @@ class Loader::Impl {
         picture_bytes_(size_t{3} * static_cast<size_t>(options.image_size) *
                        static_cast<size_t>(options.image_size)),
         reader_(std::move(reader)),
-        decoded_(OpenDecodedStore(
-            *options.manifest,
-            {options.split, decode_side_, VariantOf(options.augment.position_box)},
-            options.shared_cache, options.cache_bytes)) {
+        decoded_(
+            OpenDecodedStore(*options.manifest,
+                             {options.split, decode_side_, VariantOf(options.augment.position_box)},
+                             options.shared_cache, options.cache_bytes)) {
     for (int i = 0; i < options.threads; ++i) {
       workers_.emplace_back([this] { Work(); });
     }
@@ -271,9 +271,8 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
                                                 " cannot be decoded: ", decoded.status().message(),
                                                 ": fetch the shard again"));
       }
-      const PictureSize treated =
-          TreatPositionBox(options_.augment.position_box, {decoded->width, decoded->height},
-                           decoded->pixels);
+      const PictureSize treated = TreatPositionBox(
+          options_.augment.position_box, {decoded->width, decoded->height}, decoded->pixels);
       decoded->width = treated.width;
       decoded->height = treated.height;
       const auto image = std::make_shared<const dataset::Image>(*std::move(decoded));
