@@ -80,13 +80,14 @@ absl::StatusOr<int> ShowDataset(Session& session, const ShowDatasetOptions& opti
     session.terminal.out << options.png << "\n";
     return kExitDone;
   }
-  session.terminal.out << absl::StrCat(options.png, ": ", rows.size(), " training pictures, ",
-                                       sheet.image_size, " pixels a side, as ", "they are",
-                                       options.count == 0
-                                           ? ""
-                                           : absl::StrCat(" and in epochs ", options.epoch, " to ",
-                                                          options.epoch + options.count - 1),
-                                       " with seed ", sheet.seed, "\n");
+  const std::string epochs = options.count == 0 ? ""
+                             : options.count == 1
+                                 ? absl::StrCat(" and in epoch ", options.epoch)
+                                 : absl::StrCat(" and in epochs ", options.epoch, " to ",
+                                                options.epoch + options.count - 1);
+  session.terminal.out << absl::StrCat(
+      options.png, ": ", rows.size(), " training picture", rows.size() == 1 ? "" : "s", ", ",
+      sheet.image_size, " pixels a side, as they are", epochs, " with seed ", sheet.seed, "\n");
   return kExitDone;
 }
 

@@ -287,7 +287,7 @@ TEST(SpecValidationTest, AugmentationHasItsLimitsAndCanBeSearched) {
           "train.augment.erasing: must be from 0 to 1, not 1.5",
           "train.augment.mixup: must be from 0 to 100, not -0.5",
           "train.augment.cutmix: must be from 0 to 100, not 1000",
-          "train.augment.position_box: 'cut' is not one of keep, mask, crop; did you mean crop?",
+          "train.augment.position_box: 'cut' is not one of keep, mask, crop",
           "space.augment.erasing: must be from 0 to 1, not 2",
           "space.augment.mixup: must be from 0 to 100, not -1"));
 }
