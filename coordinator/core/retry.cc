@@ -61,8 +61,8 @@ void RetryOrFail(Turn& turn, Trial& trial) {
     SetDeadline(turn, trial.not_before);
     trial.message += " after " + Duration(wait);
   }
-  trial.message +=
-      trial.latest.exists() ? ", from the checkpoint of " + Name(trial.latest) : ", from the beginning";
+  trial.message += trial.latest.exists() ? ", from the checkpoint of " + Name(trial.latest)
+                                         : ", from the beginning";
   trial.message += lost + ")";
 }
 

@@ -1,5 +1,6 @@
 // Removes checkpoints that nothing names any more: a trial keeps its last and its
-// best ones (`checkpoint` of the sweep file says how many), and what a sweep starts from stays as long as the sweep is known.
+// best ones (`checkpoint` of the sweep file says how many), and what a sweep starts from stays as
+// long as the sweep is known.
 //
 // Thread: may wait for the disk; not for the core thread.
 #pragma once

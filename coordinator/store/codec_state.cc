@@ -88,8 +88,9 @@ absl::Status DecodeWorker(const JournalSnapshot::Worker& in, core::Worker& out) 
 void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
   const auto& [id, sweep_id, index, state, params, attempt, gang, rendezvous, start_deadline,
                not_before, epochs_done, objectives, has_best, best_value, best_epoch, latest, best,
-               older, latest_damaged, user_error_retries, out_of_memory_retries, infrastructure_retries, failures_in_a_row,
-               stop_requested, failure, failure_message, message, start_time, end_time] = value;
+               older, latest_damaged, user_error_retries, out_of_memory_retries,
+               infrastructure_retries, failures_in_a_row, stop_requested, failure, failure_message,
+               message, start_time, end_time] = value;
   out.set_id(id);
   out.set_sweep_id(sweep_id);
   out.set_index(index);

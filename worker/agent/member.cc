@@ -272,8 +272,8 @@ void Member::UploadAll(std::stop_token stop) {
         *report.mutable_checkpoint()->mutable_ledger() = written.ledger();
         context_.outbox.Add(std::move(report));
       } else {
-        AddLog(absl::StrCat("the checkpoint of ", PlaceOf(written),
-                            " is lost: ", status.ToString()));
+        AddLog(
+            absl::StrCat("the checkpoint of ", PlaceOf(written), " is lost: ", status.ToString()));
       }
       EndWhenPossible();
     });

@@ -146,11 +146,10 @@ class TrialRun {
       const train::ResumePoint point = ResumeOrSay();
       first_epoch_ = point.epoch + 1;
       resumed_so_far_ = point.so_far;
-      const std::string place =
-          point.so_far.steps == 0
-              ? absl::StrCat(point.epoch)
-              : absl::StrCat(point.epoch + 1, " after ", point.so_far.steps, " of ",
-                             options_.steps_per_epoch, " steps");
+      const std::string place = point.so_far.steps == 0
+                                    ? absl::StrCat(point.epoch)
+                                    : absl::StrCat(point.epoch + 1, " after ", point.so_far.steps,
+                                                   " of ", options_.steps_per_epoch, " steps");
       Say(absl::StrCat("resumed from the checkpoint of epoch ", place, ", step ",
                        point.global_step));
     } else if (!prepare_.weights_path().empty()) {
