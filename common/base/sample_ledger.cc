@@ -96,7 +96,8 @@ std::string CheckLedger(const EpochPlan& plan, std::span<const LedgerEntry> ledg
     }
     if (entry != planned) {
       return "attempt " + std::to_string(entry.attempt) + " fed other pictures to " +
-             Steps(entry.begin, entry.end) + " than the plan has: one was left out and another "
+             Steps(entry.begin, entry.end) +
+             " than the plan has: one was left out and another "
              "used twice, or in another step";
     }
     done = entry.end;

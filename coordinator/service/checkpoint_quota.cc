@@ -22,20 +22,19 @@ void KeepQuota(ServiceContext& context) {
   }
   if (excess.digests.empty()) return;
   core::CheckpointsDropped event{excess.digests};
-  context.engine.Post(
-      std::move(event), [&context, excess = std::move(excess)](const absl::Status& status,
-                                                               const core::ClusterState& state) {
-        if (!status.ok()) return;
-        // A copy: the engine may be on its way out when the files go.
-        auto now = std::make_shared<const core::ClusterState>(state);
-        context.io.Run([&artifacts = context.artifacts, excess, now] {
-          Log(LogLevel::kInfo,
-              absl::StrCat("removing ", excess.digests.size(), " old checkpoints (",
-                           excess.freed_bytes, " bytes) for --checkpoint-quota: ",
-                           absl::StrJoin(excess.digests, ", ")));
-          RemoveUnreferenced(*now, excess.digests, artifacts);
-        });
-      });
+  context.engine.Post(std::move(event), [&context, excess = std::move(excess)](
+                                            const absl::Status& status,
+                                            const core::ClusterState& state) {
+    if (!status.ok()) return;
+    // A copy: the engine may be on its way out when the files go.
+    auto now = std::make_shared<const core::ClusterState>(state);
+    context.io.Run([&artifacts = context.artifacts, excess, now] {
+      Log(LogLevel::kInfo,
+          absl::StrCat("removing ", excess.digests.size(), " old checkpoints (", excess.freed_bytes,
+                       " bytes) for --checkpoint-quota: ", absl::StrJoin(excess.digests, ", ")));
+      RemoveUnreferenced(*now, excess.digests, artifacts);
+    });
+  });
 }
 
 }  // namespace mead::service

@@ -66,17 +66,17 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptio
                         }
                       }}));
   self->command_source_ = self->engine_.get();
-  self->context_.reset(new ServiceContext{.engine = *self->engine_,
-                                          .store = *self->store_,
-                                          .artifacts = *self->artifacts_,
-                                          .disk = self->disk_,
-                                          .sessions = self->sessions_,
-                                          .live = self->live_,
-                                          .io = self->io_,
-                                          .clock = *options.clock,
-                                          .start_time = options.clock->NowMicros(),
-                                          .checkpoint_quota_bytes =
-                                              options.checkpoint_quota_bytes});
+  self->context_.reset(
+      new ServiceContext{.engine = *self->engine_,
+                         .store = *self->store_,
+                         .artifacts = *self->artifacts_,
+                         .disk = self->disk_,
+                         .sessions = self->sessions_,
+                         .live = self->live_,
+                         .io = self->io_,
+                         .clock = *options.clock,
+                         .start_time = options.clock->NowMicros(),
+                         .checkpoint_quota_bytes = options.checkpoint_quota_bytes});
   self->services_ = std::make_unique<Services>(*self->context_);
   MEAD_RETURN_IF_ERROR(self->StartServer(options.listen));
   return self;

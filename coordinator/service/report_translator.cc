@@ -133,8 +133,8 @@ void ReportTranslator::TranslateReady(const v1::Report& report, const core::Tria
     Condemn(report,
             {core::FailureKind::kInfrastructure,
              absl::StrCat("rank ", report.rank(), " on ", worker_.worker_id, " plans epoch ", epoch,
-                          " otherwise than the coordinator (digest '",
-                          report.ready().plan_digest(), "', expected '", ours->Digest(),
+                          " otherwise than the coordinator (digest '", report.ready().plan_digest(),
+                          "', expected '", ours->Digest(),
                           "'); check that every worker runs this version")},
             result);
     return;
@@ -218,10 +218,10 @@ void ReportTranslator::TranslateCheckpoint(const v1::Report& report, const core:
     if (!wrong.empty()) {
       Condemn(report,
               {core::FailureKind::kInfrastructure,
-               absl::StrCat("the checkpoint after step ", checkpoint.step(), " of epoch ",
-                            checkpoint.epoch() + 1,
-                            " did not use every picture before it exactly once (internal error): ",
-                            wrong)},
+               absl::StrCat(
+                   "the checkpoint after step ", checkpoint.step(), " of epoch ",
+                   checkpoint.epoch() + 1,
+                   " did not use every picture before it exactly once (internal error): ", wrong)},
               result);
       return;
     }
@@ -235,9 +235,12 @@ void ReportTranslator::TranslateCheckpoint(const v1::Report& report, const core:
             result);
     return;
   }
-  result.report.event =
-      core::CheckpointSaved{worker_, ToCore(report.trial()), checkpoint.epoch(),
-                            checkpoint.digest(), checkpoint.size_bytes(), checkpoint.step()};
+  result.report.event = core::CheckpointSaved{worker_,
+                                              ToCore(report.trial()),
+                                              checkpoint.epoch(),
+                                              checkpoint.digest(),
+                                              checkpoint.size_bytes(),
+                                              checkpoint.step()};
 }
 
 // Training does not depend on them, so a member is not ended for predictions that are not here.

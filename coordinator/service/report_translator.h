@@ -1,8 +1,8 @@
 // One worker's reports, as what the engine takes: an event and rows.
 //
 // It also judges them. A member whose report cannot be right (its epoch plan is
-// not ours, its ledger lacks a picture, its checkpoint is not stored) is told to end, and when it has, its
-// failure is put down to that cause: the slot stays taken until its process is gone.
+// not ours, its ledger lacks a picture, its checkpoint is not stored) is told to end, and when it
+// has, its failure is put down to that cause: the slot stays taken until its process is gone.
 //
 // Thread: one instance per session, called by its reads one at a time.
 #pragma once

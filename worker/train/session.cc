@@ -506,8 +506,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   });
 }
 
-void TrainingSession::SaveCheckpoint(const std::string& path, int epoch,
-                                     const EpochSoFar& so_far) {
+void TrainingSession::SaveCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far) {
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();
@@ -516,8 +515,8 @@ void TrainingSession::SaveCheckpoint(const std::string& path, int epoch,
   });
 }
 
-void TrainingSession::StartCheckpoint(const std::string& path, int epoch,
-                                      const EpochSoFar& so_far, std::function<void()> written) {
+void TrainingSession::StartCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far,
+                                      std::function<void()> written) {
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();

@@ -20,8 +20,7 @@ CheckpointSchedule::Answer CheckpointSchedule::Ask(int64_t step, absl::Time now)
   Answer answer{.write = now - written_ >= every_};
   const absl::Duration left = answer.write ? every_ : every_ - (now - written_);
   const int64_t done = std::max<int64_t>(1, step - first_step_);
-  const absl::Duration per_step =
-      std::max((now - epoch_began_) / done, absl::Microseconds(100));
+  const absl::Duration per_step = std::max((now - epoch_began_) / done, absl::Microseconds(100));
   answer.steps_to_next = std::max<int64_t>(1, std::min(left, kLongestSilence) / per_step);
   return answer;
 }

@@ -57,8 +57,7 @@ std::vector<LedgerEntry> Checkpointing::Ledger(int64_t steps) {
   std::vector<LedgerEntry> ledger = earlier_;
   const std::vector<int64_t> sums = session_.communicator().SumOverRanks(tally_.Parts());
   if (end > first_step_) {
-    ledger.push_back(
-        SampleTally::FromParts(sums, prepare_.trial().attempt(), first_step_, end));
+    ledger.push_back(SampleTally::FromParts(sums, prepare_.trial().attempt(), first_step_, end));
   }
   return ledger;
 }
@@ -66,8 +65,8 @@ std::vector<LedgerEntry> Checkpointing::Ledger(int64_t steps) {
 void Checkpointing::Write(int epoch, const train::EpochSoFar& so_far) {
   schedule_.Written(RealClock().Now());
   if (!is_rank_zero()) return;
-  const std::string path = absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, "-step-",
-                                        so_far.steps, ".safetensors");
+  const std::string path =
+      absl::StrCat(prepare_.work_dir(), "/epoch-", epoch, "-step-", so_far.steps, ".safetensors");
   if (session_.checkpoint_under_way()) {
     std::cerr << absl::StrCat("the checkpoint of epoch ", epoch, " after ", so_far.steps,
                               " steps is left out: the one before is still being written\n");

@@ -88,7 +88,8 @@ TEST(Checkpoints, ARestartGoesOnWithinTheEpoch) {
   Epoch(cluster, 1, 0.5);
   cluster.Save("s-0", 1, 7);
   cluster.Fail("s-0", 0, FailureKind::kInfrastructure, "node gone");
-  EXPECT_THAT(cluster.trial("s-0").message, HasSubstr("from the checkpoint of epoch 2 after 7 steps"));
+  EXPECT_THAT(cluster.trial("s-0").message,
+              HasSubstr("from the checkpoint of epoch 2 after 7 steps"));
   EXPECT_EQ(cluster.trial("s-0").epochs_done, 1);
   cluster.PassNextDeadline();
   const auto assigned = cluster.Of<AssignMember>();

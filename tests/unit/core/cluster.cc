@@ -114,13 +114,13 @@ void Cluster::Report(const std::string& id, int epoch, double objective) {
 }
 
 void Cluster::Save(const std::string& id, int epoch, int64_t step) {
-  Do(CheckpointSaved{.worker = trial(id).gang.at(0).worker,
-                     .trial = Ref(id),
-                     .epoch = epoch,
-                     .digest = "sha256:" + std::to_string(epoch) +
-                               (step > 0 ? "+" + std::to_string(step) : ""),
-                     .size_bytes = 100,
-                     .step = step});
+  Do(CheckpointSaved{
+      .worker = trial(id).gang.at(0).worker,
+      .trial = Ref(id),
+      .epoch = epoch,
+      .digest = "sha256:" + std::to_string(epoch) + (step > 0 ? "+" + std::to_string(step) : ""),
+      .size_bytes = 100,
+      .step = step});
 }
 
 void Cluster::Exit(const std::string& id, int rank) {

@@ -120,14 +120,15 @@ TEST_P(Resume, WithinAnEpochGoesOnWithTheSameBitsAndFigures) {
     }
     return losses;
   };
-  const EpochSoFar so_far{.steps = 3,
-                          .loss_sum = 0.1 + 0.2,  // a number without a short decimal text
-                          .correct = 17,
-                          .samples = 24,
-                          .learning_rate = 1e-3,
-                          .seconds = 1.0 / 3,
-                          .ledger = {{.attempt = 2, .begin = 0, .end = 3, .samples = 24,
-                                      .sum_a = ~uint64_t{0}, .sum_b = 5}}};
+  const EpochSoFar so_far{
+      .steps = 3,
+      .loss_sum = 0.1 + 0.2,  // a number without a short decimal text
+      .correct = 17,
+      .samples = 24,
+      .learning_rate = 1e-3,
+      .seconds = 1.0 / 3,
+      .ledger = {
+          {.attempt = 2, .begin = 0, .end = 3, .samples = 24, .sum_a = ~uint64_t{0}, .sum_b = 5}}};
   TrainingSession whole(options, Alone());
   train(whole, 0, 3);
   whole.SaveCheckpoint(dir.Join("middle"), 0, so_far);

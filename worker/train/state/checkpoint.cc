@@ -61,8 +61,8 @@ void CheckVersion(const SafetensorsFile& file) {
 
 std::string Hex(double value) {
   std::array<char, 32> text;
-  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value,
-                                          std::chars_format::hex);
+  const auto [end, error] =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::hex);
   return {text.data(), end};
 }
 

@@ -8,8 +8,7 @@ CheckpointWriter::~CheckpointWriter() {
   if (thread_.joinable()) thread_.join();
 }
 
-void CheckpointWriter::Start(
-    std::function<void(const std::function<void()>& data_read)> write) {
+void CheckpointWriter::Start(std::function<void(const std::function<void()>& data_read)> write) {
   Await();
   if (thread_.joinable()) thread_.join();
   reading_ = writing_ = true;  // there is no other thread now

@@ -35,9 +35,9 @@ class CheckpointWriter {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool reading_ = false;         // guarded by mutex_
-  bool writing_ = false;         // guarded by mutex_
-  std::exception_ptr failure_;   // guarded by mutex_
+  bool reading_ = false;        // guarded by mutex_
+  bool writing_ = false;        // guarded by mutex_
+  std::exception_ptr failure_;  // guarded by mutex_
   std::jthread thread_;
 };
 

@@ -24,13 +24,12 @@ class SafetensorsChecksums : public ::testing::Test {
     const std::vector<float> weights = {1.5F, -2, 3, 4, 5, 6};
     const std::vector<int64_t> count = {7};
     // A tensor without elements shares its place with the next.
-    WriteSafetensors(
-        path_,
-        {{.name = "w", .dtype = DType::kF32, .shape = {2, 3}, .data = weights.data()},
-         {.name = "none", .dtype = DType::kF32, .shape = {0}, .data = weights.data()},
-         {.name = "a", .dtype = DType::kF32, .shape = {1}, .data = weights.data()},
-         {.name = "n", .dtype = DType::kI64, .shape = {}, .data = count.data()}},
-        {{"epoch", "3"}, {kChecksumsKey, ""}});
+    WriteSafetensors(path_,
+                     {{.name = "w", .dtype = DType::kF32, .shape = {2, 3}, .data = weights.data()},
+                      {.name = "none", .dtype = DType::kF32, .shape = {0}, .data = weights.data()},
+                      {.name = "a", .dtype = DType::kF32, .shape = {1}, .data = weights.data()},
+                      {.name = "n", .dtype = DType::kI64, .shape = {}, .data = count.data()}},
+                     {{"epoch", "3"}, {kChecksumsKey, ""}});
     std::ifstream in(path_, std::ios::binary);
     content_.assign(std::istreambuf_iterator<char>(in), {});
   }
