@@ -23,11 +23,12 @@ struct AugmentOptions {
   double lighting = 0;  // brightness and contrast factors in [1 - lighting, 1 + lighting]; 0 to 1
 };
 
-// Which random numbers: the same three always give the same ones.
+// Which random numbers: the same four always give the same ones.
 struct AugmentKey {
   uint64_t seed = 0;
   uint64_t epoch = 0;
   uint64_t sample = 0;
+  uint64_t turn = 0;  // of a sample that an epoch uses several times, from 0
 };
 
 struct PictureSize {

@@ -4,7 +4,8 @@
 // digests. The global order depends on (num_samples, seed, epoch) alone, so a
 // gang of another size goes on with the same batches.
 //
-// Every sample is used exactly once and nothing is padded: the last batch may be
+// Every sample is used exactly once (unless classes are balanced, see balanced_order.h) and
+// nothing is padded: the last batch may be
 // partial, and then some ranks' slices may be empty. A rank with an empty slice
 // takes part in the collective with zero gradients; gradients are divided by the
 // global count (BatchSize), never by the rank's own.
@@ -26,6 +27,9 @@ struct EpochPlanOptions {
   uint64_t batch_size = 1;  // global, over all ranks; at least 1
   uint32_t world_size = 1;  // at least 1
   bool shuffle = true;      // false for evaluation: samples in their own order
+  // Samples per class, num_samples in all: then every class comes equally often in as many
+  // draws, and indices count the samples class by class. Empty: every sample once.
+  std::vector<uint64_t> class_counts;
 };
 
 class EpochPlan {
@@ -34,6 +38,8 @@ class EpochPlan {
 
   uint64_t steps() const;
   uint32_t world_size() const { return options_.world_size; }
+  // Whether indices count the samples class by class.
+  bool balanced() const { return !options_.class_counts.empty(); }
 
   // Samples of a step over all ranks.
   uint64_t BatchSize(uint64_t step) const;
@@ -41,13 +47,24 @@ class EpochPlan {
   // One rank's sample indices of a step (from 0): contiguous in the global
   // order, sizes differing by at most 1 between ranks. Lives as long as the plan.
   std::span<const uint64_t> Slice(uint64_t step, uint32_t rank) const;
+  // Which use of its sample in this epoch each of them is, from 0; as many as Slice has, or
+  // none where every sample is used once.
+  std::span<const uint64_t> Turns(uint64_t step, uint32_t rank) const;
 
   // 16 hexadecimal digits over the order, batch size and number of ranks.
   std::string Digest() const;
 
  private:
+  // Of the order, [begin, begin + count).
+  struct Part {
+    uint64_t begin = 0;
+    uint64_t count = 0;
+  };
+  Part PartOf(uint64_t step, uint32_t rank) const;
+
   EpochPlanOptions options_;
   std::vector<uint64_t> order_;  // [num_samples]
+  std::vector<uint64_t> turns_;  // [num_samples], or empty
 };
 
 }  // namespace mead

@@ -10,6 +10,7 @@
 #include "coordinator/service/command_messages.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/words.h"
+#include "mead/v1/dataset.pb.h"
 
 namespace mead::service {
 namespace {
@@ -42,11 +43,23 @@ absl::StatusOr<std::string> PlanDigest(const core::ClusterState& state, const co
                         TrialConfig(state, trial, core::Accelerator::kAny));
   // Deterministic trials are planned for their virtual ranks, as the trainer plans.
   const int ranks = config.deterministic() ? config.virtual_ranks() : spec.ranks;
+  std::vector<uint64_t> class_counts;
+  if (config.sampling() == "balanced") {
+    v1::Dataset described;
+    if (!described.ParseFromString(dataset->second.encoded)) {
+      return absl::InternalError(
+          absl::StrCat("the journal's description of data set ", spec.dataset, " is unreadable"));
+    }
+    for (const v1::ClassCount& label : described.classes()) {
+      class_counts.push_back(label.train_samples());
+    }
+  }
   const EpochPlan plan({.num_samples = dataset->second.train_samples,
                         .seed = config.seed(),
                         .epoch = static_cast<uint64_t>(epoch),
                         .batch_size = static_cast<uint64_t>(config.batch_size()),
-                        .world_size = static_cast<uint32_t>(ranks)});
+                        .world_size = static_cast<uint32_t>(ranks),
+                        .class_counts = std::move(class_counts)});
   return plan.Digest();
 }
 

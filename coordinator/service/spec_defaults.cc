@@ -45,6 +45,12 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
     config.set_epochs(epochs);
   }
   if (!config.has_schedule()) config.set_schedule("one_cycle");
+  if (!config.has_warmup_epochs()) config.set_warmup_epochs(0);
+  const bool plateau = config.schedule() == "plateau";
+  if (!config.has_lr_gamma() && (plateau || config.schedule() == "step")) config.set_lr_gamma(0.1);
+  if (!config.has_patience() && plateau) config.set_patience(3);
+  if (!config.has_class_weights()) config.set_class_weights("none");
+  if (!config.has_sampling()) config.set_sampling("all");
   if (!config.has_seed()) config.set_seed(1);
   if (!config.has_label_smoothing()) config.set_label_smoothing(0);
   if (!config.has_loader_threads()) config.set_loader_threads(0);

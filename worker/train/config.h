@@ -11,7 +11,7 @@
 
 namespace mead::train {
 
-enum class ScheduleKind { kOneCycle, kCosine, kConstant };
+enum class ScheduleKind { kOneCycle, kCosine, kConstant, kStep, kPlateau };
 enum class OptimizerKind { kSgd, kAdamW, kLars, kLamb };
 enum class Precision { kFp32, kBf16 };
 
@@ -52,6 +52,15 @@ struct TrainOptions {
   int epochs = 10;
   std::vector<Phase> phases;  // empty: one phase of `epochs`; otherwise their sum is `epochs`
   ScheduleKind schedule = ScheduleKind::kOneCycle;
+  double warmup_epochs = 0;      // of each phase; 0 with one_cycle, which has its own
+  std::vector<int> step_epochs;  // kStep: the rate falls after each; of a phase, from 1, rising
+  double lr_gamma = 0.1;         // kStep and kPlateau: by which it falls, in (0, 1)
+  int patience = 3;              // kPlateau: epochs without a better objective until it falls
+  bool maximize = true;          // the objective; false: less of it is better
+  // Early stopping: epochs without an objective better by more than stop_min_delta after which
+  // a trial ends; 0: none.
+  int stop_patience = 0;
+  double stop_min_delta = 0;
   OptimizerOptions optimizer;
   double clip_grad_norm = 0;  // the longest gradient, over all parameters; 0: any
   double ema_decay = 0;       // [0, 1), of the averaged weights; 0: none are kept
@@ -60,6 +69,8 @@ struct TrainOptions {
   // bf16 not with virtual_ranks, whose sums are the same bits for any number of ranks.
   Precision gradients_on_wire = Precision::kFp32;
   double label_smoothing = 0;  // [0, 0.5]
+  // By class: what its pictures' loss counts in training; empty: 1 each.
+  std::vector<double> class_weights;
   // Batch-norm layers use and keep their running statistics (fine-tuning on
   // small batches); their weights still learn.
   bool freeze_batch_norm = false;
@@ -85,7 +96,8 @@ struct TrainOptions {
 };
 
 // Errors (all below): kUserError naming the value and what is possible.
-ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
+// one_cycle | cosine | constant | step | plateau
+ScheduleKind ScheduleFromName(std::string_view name);
 OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars | lamb
 // fp32 | bf16; key: whose value it is.
 Precision PrecisionFromName(std::string_view name, std::string_view key = "precision");

@@ -9,6 +9,7 @@
 #include "worker/train/device.h"
 #include "worker/train/graph/step_graph.h"
 #include "worker/train/memory/cpu_pool.h"
+#include "worker/train/objective_watch.h"
 #include "worker/train/optim/schedule.h"
 #include "worker/train/recording.h"
 #include "worker/train/state/checkpoint.h"
@@ -66,7 +67,8 @@ struct TrainingSession::Impl {
         records(RecordsSteps(options,
                              {.gpu = device.is_cuda(), .capturable = communicator->capturable()})),
         graph(records),
-        steps(communicator->world_size()) {
+        steps(communicator->world_size()),
+        watch(options) {
     if (options.virtual_ranks % communicator->world_size() != 0) {
       throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
                                                   " virtual ranks cannot be dealt to " +
@@ -78,6 +80,7 @@ struct TrainingSession::Impl {
 
   void StartEpoch(int epoch) {
     const PhaseSpan next = PhaseOfEpoch(options, epoch);
+    watch.EnterPhase(next.index);
     if (phase && phase->index == next.index) return;
     phase = next;
     std::vector<size_t> learning;
@@ -129,8 +132,8 @@ struct TrainingSession::Impl {
   }
 
   double PeakShare() const {
-    return LearningRateFactor(options.schedule, steps.next_step() - phase->first_step,
-                              phase->steps);
+    return LearningRateFactor(options, steps.next_step() - phase->first_step, phase->steps,
+                              watch.cuts());
   }
 
   double HeadRate(double peak_share) const {
@@ -300,6 +303,7 @@ struct TrainingSession::Impl {
   StepsUnderWay steps;
   std::optional<int> recorded_n;  // this rank's share of whole batches
   std::optional<PhaseSpan> phase;
+  ObjectiveWatch watch;
 };
 
 // Runs f on the session's stream; LibTorch's errors come out as TrainError.
@@ -354,6 +358,7 @@ ResumePoint TrainingSession::Resume(const std::string& path) {
     const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->State());
     impl_->model.RefreshWorking();
     impl_->steps.GoOnWith(point.global_step);
+    impl_->watch.FromMetadata(point.notes);
     impl_->StartEpoch(point.epoch + 1);
     return point;
   });
@@ -417,12 +422,18 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   });
 }
 
+void TrainingSession::EndEpoch(double objective) { impl_->watch.Add(objective); }
+
+bool TrainingSession::stops_early() const { return impl_->watch.stops(); }
+
 void TrainingSession::SaveCheckpoint(const std::string& path, int epoch) {
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
-                    {.epoch = epoch, .global_step = impl_->steps.next_step()});
+                    {.epoch = epoch,
+                     .global_step = impl_->steps.next_step(),
+                     .notes = impl_->watch.ToMetadata()});
   });
 }
 

@@ -3,7 +3,7 @@
 //
 // A trainer does: construct, LoadWeights or Resume, FitMemory, KeepPictures, then per epoch
 // StartEpoch, StartStep for each step of the plan with FinishedSteps now and then,
-// StartEvaluation, EvalStep, SaveCheckpoint on rank 0. All ranks make the same
+// StartEvaluation, EvalStep, EndEpoch, SaveCheckpoint on rank 0. All ranks make the same
 // calls; an empty slice is a call with n = 0.
 #pragma once
 
@@ -85,6 +85,11 @@ class TrainingSession {
 
   // Shapes as TrainStep; label smoothing does not apply. No collective inside.
   EvalResult EvalStep(const uint8_t* pixels, const int32_t* labels, int n);
+
+  // The epoch's objective, the same on every rank, for what follows it: before the checkpoint.
+  void EndEpoch(double objective);
+  // Whether early stopping says that no further epoch is to be trained; after a Resume, too.
+  bool stops_early() const;
 
   // Writes model, optimizer, average, epoch, step and seed to one file: aside, synced,
   // renamed. epoch: the finished one. Any rank may; rank 0's batch-norm counts.

@@ -13,8 +13,11 @@ TrainingStep::TrainingStep(const TrainOptions& options, ResNet& model, Optimizer
       optimizer_(optimizer),
       average_(average),
       communicator_(communicator),
-      diverged_(at::zeros(
-          {}, model.working().front().options().dtype(at::kFloat).requires_grad(false))) {}
+      diverged_(
+          at::zeros({}, model.working().front().options().dtype(at::kFloat).requires_grad(false))) {
+  if (options.class_weights.empty()) return;
+  class_weights_ = at::tensor(options.class_weights, at::kDouble).to(diverged_.options());
+}
 
 at::Tensor TrainingStep::Run(const DeviceBatch& batch, const std::vector<Piece>& pieces,
                              int64_t global_n) {
@@ -39,7 +42,7 @@ void TrainingStep::RunPiece(const DeviceBatch& batch, NormStatistics statistics,
   if (batch.size() > 0) {
     const at::Tensor logits =
         model_.Forward(batch.Normalised(), statistics).to(at::kFloat);  // [n, classes]
-    const at::Tensor loss = LossSum(logits, batch.labels, options_.label_smoothing);
+    const at::Tensor loss = LossSum(logits, batch.labels, options_.label_smoothing, class_weights_);
     {
       at::NoGradGuard no_grad;
       figures[StepFigures::kLoss].copy_(loss);
@@ -110,7 +113,8 @@ void TrainingStep::TryPass(int64_t n) {
       options_.freeze_batch_norm ? NormStatistics::kRunning : NormStatistics::kBatchUntracked;
   // No pass is open, so the reducer takes nothing and the gradients stay at the leaves.
   const at::Tensor logits = model_.Forward(batch.Normalised(), statistics).to(at::kFloat);
-  torch::autograd::backward({LossSum(logits, batch.labels, options_.label_smoothing)}, {});
+  torch::autograd::backward(
+      {LossSum(logits, batch.labels, options_.label_smoothing, class_weights_)}, {});
   for (at::Tensor leaf : model_.working()) leaf.mutable_grad().reset();
 }
 
@@ -120,8 +124,9 @@ at::Tensor TrainingStep::Predict(const DeviceBatch& batch) {
 }
 
 at::Tensor TrainingStep::LossSum(const at::Tensor& logits, const at::Tensor& labels,
-                                 double smoothing) {
-  return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Sum,
+                                 double smoothing, const at::Tensor& weights) {
+  const auto weight = weights.defined() ? std::optional(weights) : std::nullopt;
+  return at::cross_entropy_loss(logits, labels, weight, at::Reduction::Sum,
                                 /*ignore_index=*/-100, smoothing);
 }
 

@@ -54,8 +54,9 @@ class TrainingStep {
   // Logits, [n, classes], float32.
   at::Tensor Predict(const DeviceBatch& batch);
 
-  // The sum of the batch's losses; labels: [n], int64.
-  static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing);
+  // The sum of the batch's losses; labels: [n], int64; weights: [classes], float32, or undefined.
+  static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing,
+                            const at::Tensor& weights = {});
 
  private:
   NormStatistics StatisticsOf(size_t piece) const;
@@ -68,7 +69,8 @@ class TrainingStep {
   WeightAverage* average_;
   Communicator& communicator_;
   std::unique_ptr<Reducer> reducer_;
-  at::Tensor diverged_;  // [], float32: 1 once a step was not finite
+  at::Tensor diverged_;       // [], float32: 1 once a step was not finite
+  at::Tensor class_weights_;  // [classes], float32, on the device; or undefined
 };
 
 }  // namespace mead::train

@@ -1,6 +1,7 @@
 #include "worker/trainer/options.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -76,6 +77,15 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
                           .head_lr_scale = head});
   }
   if (config.has_schedule()) out.schedule = train::ScheduleFromName(config.schedule());
+  out.warmup_epochs = config.warmup_epochs();
+  out.step_epochs.assign(config.step_epochs().begin(), config.step_epochs().end());
+  if (config.has_lr_gamma()) out.lr_gamma = config.lr_gamma();
+  if (config.has_patience()) out.patience = config.patience();
+  out.maximize = prepare.objective().goal() != "minimize";
+  if (config.has_early_stopping()) {
+    out.stop_patience = std::max(1, config.early_stopping().patience());
+    out.stop_min_delta = config.early_stopping().min_delta();
+  }
   out.optimizer = ToOptimizer(config.optimizer());
   out.clip_grad_norm = config.optimizer().clip_grad_norm();
   out.ema_decay = config.ema();
@@ -96,6 +106,25 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());
   return out;
+}
+
+std::vector<double> ClassWeightsOf(const v1::TrainConfig& config,
+                                   const std::vector<uint64_t>& counts) {
+  if (!config.has_class_weights() || config.class_weights() == "none") return {};
+  if (config.class_weights() != "balanced") {
+    throw train::TrainError(
+        train::ErrorKind::kUserError,
+        absl::StrCat("class_weights is none or balanced, got '", config.class_weights(), "'"));
+  }
+  const auto samples =
+      static_cast<double>(std::accumulate(counts.begin(), counts.end(), uint64_t{0}));
+  const auto present =
+      static_cast<double>(std::ranges::count_if(counts, [](uint64_t count) { return count > 0; }));
+  std::vector<double> weights;
+  for (const uint64_t count : counts) {
+    weights.push_back(count == 0 ? 0 : samples / (present * static_cast<double>(count)));
+  }
+  return weights;
 }
 
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {

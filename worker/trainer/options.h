@@ -1,6 +1,9 @@
 // From the API's words to those of the training step and the data plane.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "common/augment/augment_plan.h"
 #include "mead/v1/trainer.pb.h"
 #include "worker/train/config.h"
@@ -21,6 +24,13 @@ int64_t BatchSizeOf(const v1::TrainConfig& config);
 uint64_t SeedOf(const v1::TrainConfig& config);
 // 0: not deterministic.
 int VirtualRanksOf(const v1::TrainConfig& config);
+
+// By class: none, or pictures / (classes with pictures * pictures of the class), which is 1 on
+// average over the pictures; 0 for a class without any. counts: of the training split.
+// Source: sklearn.utils.class_weight.compute_class_weight("balanced").
+// Errors: TrainError kUserError.
+std::vector<double> ClassWeightsOf(const v1::TrainConfig& config,
+                                   const std::vector<uint64_t>& counts);
 
 // Errors: TrainError kUserError.
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <new>
 #include <optional>
@@ -15,7 +16,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "common/augment/picture_store.h"
-#include "common/base/classification_metrics.h"
 #include "common/base/confusion_matrix.h"
 #include "common/base/epoch_plan.h"
 #include "common/clock.h"
@@ -26,7 +26,9 @@
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/session.h"
 #include "worker/trainer/available_memory.h"
+#include "worker/trainer/epoch_metrics.h"
 #include "worker/trainer/options.h"
+#include "worker/trainer/trial_plans.h"
 
 namespace mead::trainer {
 namespace {
@@ -62,37 +64,38 @@ class TrialRun {
   TrialRun(const v1::Prepare& prepare, AgentLink& link)
       : prepare_(prepare), config_(prepare.config()), link_(link) {}
 
-  void Run() {
+  // Returns what there is to say of an end before the last epoch; empty after all of them.
+  std::string Run() {
     PrepareData();
     ReportReady();
     JoinGang(AwaitGo());
-    for (int epoch = first_epoch_; epoch <= EpochsOf(config_); ++epoch) {
-      const EpochPlan plan = PlanOf(dataset::Split::kTrain, epoch);
+    int epoch = first_epoch_;
+    for (; epoch <= EpochsOf(config_) && !session_->stops_early(); ++epoch) {
+      const EpochPlan plan = plans_->Training(epoch);
       Train(epoch, plan);
       Evaluate(epoch);
-      ReportEpoch(epoch, plan);
+      EndEpoch(epoch, plan);
       SaveCheckpoint(epoch);
     }
+    if (!session_->stops_early() || epoch > EpochsOf(config_)) return "";
+    const std::string words =
+        EarlyStopWords(prepare_.objective(), config_.early_stopping(), epoch - 1);
+    if (is_rank_zero()) Say(words);
+    return words;
   }
 
  private:
-  struct TrainFigures {
-    double loss_sum = 0;  // over samples
-    int64_t correct = 0;
-    int64_t samples = 0;
-    double learning_rate = 0;
-    absl::Duration time;
-  };
-
   bool is_rank_zero() const { return prepare_.rank() == 0; }
 
   // Everything that needs no other rank.
   void PrepareData() {
     manifest_ = OrThrow(dataset::Manifest::FromJson(OrThrow(ReadFile(prepare_.manifest_path()))));
+    plans_.emplace(config_, manifest_, prepare_.world_size());
     // The session checks these too, but only after Go; a wrong one should not
     // bring a whole gang together first.
     options_ = ToTrainOptions(prepare_, static_cast<int>(manifest_.classes.size()),
-                              static_cast<int64_t>(PlanOf(dataset::Split::kTrain, 1).steps()));
+                              static_cast<int64_t>(plans_->Training(1).steps()));
+    options_.class_weights = ClassWeightsOf(config_, manifest_.ClassCounts(dataset::Split::kTrain));
     train::Validate(options_);
     data::LoaderOptions loader;
     loader.manifest = &manifest_;
@@ -114,7 +117,7 @@ class TrialRun {
     v1::AttachRequest message;
     v1::MemberReady& ready = *message.mutable_ready();
     if (store_ != nullptr) ready.set_rendezvous(store_->address());
-    ready.set_plan_digest(PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1).Digest());
+    ready.set_plan_digest(plans_->Training(prepare_.resume_epoch() + 1).Digest());
     link_.Send(std::move(message));
   }
 
@@ -184,34 +187,11 @@ class TrialRun {
                             : ", the most that fits into memory,"));
   }
 
-  // Evaluation keeps the samples' order; both use every sample exactly once. With
-  // virtual ranks training is planned for those, whatever the number of real ones.
-  EpochPlan PlanOf(dataset::Split split, int epoch) const {
-    const bool train = split == dataset::Split::kTrain;
-    const int virtual_ranks = train ? VirtualRanksOf(config_) : 0;
-    const int ranks = virtual_ranks > 0 ? virtual_ranks : prepare_.world_size();
-    return EpochPlan({.num_samples = manifest_.Count(split),
-                      .seed = SeedOf(config_),
-                      .epoch = static_cast<uint64_t>(epoch),
-                      .batch_size = static_cast<uint64_t>(BatchSizeOf(config_)),
-                      .world_size = static_cast<uint32_t>(ranks),
-                      .shuffle = train});
-  }
-
   // Sets the loader to work on this rank's slices of the plan.
   void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan) {
-    std::vector<std::vector<uint64_t>> steps(plan.steps());
-    // A rank has one part of the plan, or as many virtual ones next to each other.
-    const auto parts =
-        plan.world_size() / static_cast<uint32_t>(std::max(1, prepare_.world_size()));
-    const auto first = static_cast<uint32_t>(prepare_.rank()) * parts;
-    for (uint64_t step = 0; step < plan.steps(); ++step) {
-      for (uint32_t part = first; part < first + parts; ++part) {
-        const auto slice = plan.Slice(step, part);
-        steps[step].insert(steps[step].end(), slice.begin(), slice.end());
-      }
-    }
-    OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(steps)));
+    TrialPlans::Share share = plans_->ShareOf(plan, prepare_.rank());
+    OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(share.steps),
+                              std::move(share.turns)));
   }
 
   void Train(int epoch, const EpochPlan& plan) {
@@ -258,7 +238,7 @@ class TrialRun {
     ConfusionMatrix mine(classes);
     double loss_sum = 0;
     session_->StartEvaluation();
-    const EpochPlan plan = PlanOf(dataset::Split::kVal, 1);
+    const EpochPlan plan = plans_->Evaluation();
     StartLoader(*val_loader_, epoch, plan);
     for (uint64_t step = 0; step < plan.steps(); ++step) {
       const data::Batch batch = OrThrow(val_loader_->Next());
@@ -289,41 +269,28 @@ class TrialRun {
     val_loss_ = total_loss / static_cast<double>(std::max<int64_t>(1, confusion_.total()));
   }
 
-  void ReportEpoch(int epoch, const EpochPlan& plan) {
-    if (!is_rank_zero()) return;
+  // Rank 0 reports, and its objective is everybody's, so that all decide alike what follows.
+  void EndEpoch(int epoch, const EpochPlan& plan) {
+    const auto metrics = EpochMetrics(figures_, confusion_, val_loss_, manifest_.classes);
+    if (is_rank_zero()) ReportEpoch(epoch, plan, metrics);
+    const double mine = is_rank_zero() ? ObjectiveOf(prepare_.objective(), metrics) : 0;
+    session_->EndEpoch(communicator_->SumOverRanks(std::vector<double>{mine})[0]);
+  }
+
+  void ReportEpoch(int epoch, const EpochPlan& plan, const std::map<std::string, double>& metrics) {
     v1::AttachRequest message;
     v1::EpochReport& report = *message.mutable_epoch();
     report.set_epoch(epoch);
     report.set_step(session_->global_step());
     report.set_plan_digest(plan.Digest());
-    const auto samples = static_cast<double>(std::max<int64_t>(1, figures_.samples));
-    const double seconds = std::max(1e-9, absl::ToDoubleSeconds(figures_.time));
-    const ClassificationMetrics metrics = ComputeMetrics(confusion_);
-    auto& out = *report.mutable_metrics();
-    out["train/loss"] = figures_.loss_sum / samples;
-    out["train/accuracy"] = static_cast<double>(figures_.correct) / samples;
-    out["train/images_per_second"] = samples / seconds;
-    out["lr"] = figures_.learning_rate;
-    out["val/loss"] = val_loss_;
-    out["val/accuracy"] = metrics.accuracy;
-    out["val/balanced_accuracy"] = metrics.balanced_accuracy;
-    out["val/macro_f1"] = metrics.macro_f1;
-    out["val/mcc"] = metrics.mcc;
-    out["val/r_k"] = metrics.r_k;
-    for (size_t i = 0; i < manifest_.classes.size(); ++i) {
-      const std::string& name = manifest_.classes[i];
-      out["val/recall/" + name] = metrics.classes[i].recall;
-      out["val/precision/" + name] = metrics.classes[i].precision;
-      out["val/specificity/" + name] = metrics.classes[i].specificity;
-      out["val/f1/" + name] = metrics.classes[i].f1;
-      report.mutable_confusion()->add_classes(name);
-    }
+    report.mutable_metrics()->insert(metrics.begin(), metrics.end());
+    for (const std::string& name : manifest_.classes) report.mutable_confusion()->add_classes(name);
     for (const int64_t count : confusion_.counts()) report.mutable_confusion()->add_counts(count);
-    Say(
-        absl::StrFormat("epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
-                        "%.4f; %.1f images/s",
-                        epoch, EpochsOf(config_), out["train/loss"], out["train/accuracy"],
-                        val_loss_, metrics.accuracy, out["train/images_per_second"]));
+    Say(absl::StrFormat(
+        "epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
+        "%.4f; %.1f images/s",
+        epoch, EpochsOf(config_), metrics.at("train/loss"), metrics.at("train/accuracy"), val_loss_,
+        metrics.at("val/accuracy"), metrics.at("train/images_per_second")));
     link_.Send(std::move(message));
   }
 
@@ -364,6 +331,7 @@ class TrialRun {
   const v1::TrainConfig& config_;
   AgentLink& link_;
   dataset::Manifest manifest_;
+  std::optional<TrialPlans> plans_;
   train::TrainOptions options_;
   std::unique_ptr<data::Loader> train_loader_;
   std::unique_ptr<data::Loader> val_loader_;
@@ -393,8 +361,9 @@ v1::MemberExited Failed(v1::FailureKind kind, const std::string& message) {
 }  // namespace
 
 v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
+  std::string words;
   try {
-    TrialRun(prepare, link).Run();
+    words = TrialRun(prepare, link).Run();
   } catch (const train::TrainError& error) {
     return Failed(ToFailureKind(error.kind()), error.what());
   } catch (const std::bad_alloc&) {
@@ -405,6 +374,7 @@ v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
   }
   v1::MemberExited exited;
   exited.set_succeeded(true);
+  exited.set_message(words);
   return exited;
 }
 

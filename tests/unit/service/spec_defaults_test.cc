@@ -61,6 +61,22 @@ TEST(SpecDefaultsTest, DeterministicTrialsAreCutIntoFour) {
   EXPECT_EQ(plain.optimizer().clip_grad_norm(), 0);
 }
 
+TEST(SpecDefaultsTest, ASchedulesOwnKeysAreFilledForItAlone) {
+  v1::TrainConfig plain, step, plateau;
+  step.set_schedule("step");
+  plateau.set_schedule("plateau");
+  for (v1::TrainConfig* config : {&plain, &step, &plateau}) FillTrainDefaults(*config, "any");
+  EXPECT_TRUE(plain.has_warmup_epochs());
+  EXPECT_EQ(plain.class_weights(), "none");
+  EXPECT_EQ(plain.sampling(), "all");
+  EXPECT_FALSE(plain.has_early_stopping());
+  EXPECT_FALSE(plain.has_lr_gamma() || plain.has_patience());
+  EXPECT_DOUBLE_EQ(step.lr_gamma(), 0.1);
+  EXPECT_FALSE(step.has_patience());
+  EXPECT_DOUBLE_EQ(plateau.lr_gamma(), 0.1);
+  EXPECT_EQ(plateau.patience(), 3);
+}
+
 TEST(SpecDefaultsTest, PrecisionFollowsTheAccelerator) {
   v1::TrainConfig cpu, gpu;
   FillTrainDefaults(cpu, "cpu");

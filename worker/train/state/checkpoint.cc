@@ -10,6 +10,7 @@ namespace mead::train {
 namespace {
 
 constexpr const char* kFormatVersion = "1";
+constexpr const char* kNotePrefix = "watch.";
 
 // What must agree between the run that wrote a checkpoint and the one that reads it.
 std::map<std::string, std::string> Identity(const TrainOptions& options) {
@@ -44,6 +45,7 @@ void WriteCheckpoint(const std::string& path, const TrainOptions& options, const
   AppendForWriting(state.model, "", tensors);
   AppendForWriting(state.optimizer, kOptimizerPrefix, tensors);
   std::map<std::string, std::string> metadata = Identity(options);
+  metadata.insert(point.notes.begin(), point.notes.end());
   metadata["epoch"] = std::to_string(point.epoch);
   metadata["global_step"] = std::to_string(point.global_step);
   WriteSafetensors(path, std::move(tensors), metadata);
@@ -65,8 +67,12 @@ ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
                                                   expected + "; it cannot go on from there");
     }
   }
-  const ResumePoint point{.epoch = static_cast<int>(Number(file, "epoch")),
-                          .global_step = Number(file, "global_step")};
+  ResumePoint point{.epoch = static_cast<int>(Number(file, "epoch")),
+                    .global_step = Number(file, "global_step"),
+                    .notes = {}};
+  for (const auto& [key, value] : file.metadata()) {
+    if (key.starts_with(kNotePrefix)) point.notes[key] = value;
+  }
   std::vector<NamedTensor> targets = state.model;
   for (const NamedTensor& item : state.optimizer) {
     targets.push_back({kOptimizerPrefix + item.name, item.tensor});

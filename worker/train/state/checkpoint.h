@@ -3,9 +3,9 @@
 // Format: the model's tensors under torchvision's names (so the file is also a
 //         weights file), the optimizer's under "optimizer.", and __metadata__:
 //         mead.checkpoint (format version), model, num_classes, optimizer, epoch,
-//         global_step, steps_per_epoch, seed.
-// The schedule is a function of the step and the augmentation of (seed, epoch,
-// sample), so nothing else is needed to go on exactly.
+//         global_step, steps_per_epoch, seed; watch.* where a schedule follows the objective.
+// Any other schedule is a function of the step, and the augmentation one of (seed,
+// epoch, sample), so nothing else is needed to go on exactly.
 #pragma once
 
 #include <string>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct WeightsReport {
 struct ResumePoint {
   int epoch = 0;  // the last finished one, from 1
   int64_t global_step = 0;
+  // What else a run remembers, as ObjectiveWatch writes it.
+  std::map<std::string, std::string> notes;
 };
 
 }  // namespace mead::train
