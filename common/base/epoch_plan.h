@@ -29,7 +29,7 @@ struct EpochPlanOptions {
   bool shuffle = true;      // false for evaluation: samples in their own order
   // Samples per class, num_samples in all: then every class comes equally often in as many
   // draws, and indices count the samples class by class. Empty: every sample once.
-  std::vector<uint64_t> class_counts;
+  std::vector<uint64_t> class_counts = {};
 };
 
 class EpochPlan {

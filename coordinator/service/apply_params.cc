@@ -22,7 +22,8 @@ using google::protobuf::Reflection;
 bool IsShared(std::string_view path) {
   return path == "weights" || path == "weights_artifact" || path == "epochs" ||
          path == "loader_threads" || path == "micro_batch" || path == "deterministic" ||
-         path == "virtual_ranks" || path == "resident" || path == "gradients_on_wire";
+         path == "virtual_ranks" || path == "resident" || path == "gradients_on_wire" ||
+         path == "defaults";
 }
 
 FieldKind KindOf(const FieldDescriptor& field) {

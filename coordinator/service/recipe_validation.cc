@@ -82,11 +82,18 @@ void CheckPhases(const v1::TrainConfig& config, Violations& out) {
     out.CheckRange(absl::StrCat(field, ".epochs"), phase.epochs(), 1, kMaxEpochs);
     sum += phase.epochs();
     if (phase.has_freeze()) {
-      out.CheckWord(absl::StrCat(field, ".freeze"), phase.freeze(), {"none", "body"});
+      out.CheckWord(absl::StrCat(field, ".freeze"), phase.freeze(),
+                    {"none", "body", "layer1", "layer2", "layer3", "layer4"});
     }
-    if (!phase.lr_scale().empty() && phase.lr_scale_size() != 2) {
+    const int factors = phase.lr_scale_size();
+    if (factors != 0 && factors != 2 && factors != 5) {
       out.Add(absl::StrCat(field, ".lr_scale"),
-              absl::StrCat("is two factors, [body, head], not ", phase.lr_scale_size()));
+              absl::StrCat("is two factors, [body, head], or five, [stem and layer1, layer2, "
+                           "layer3, layer4, head], not ",
+                           factors));
+    }
+    if (phase.has_image_size()) {
+      out.CheckRange(absl::StrCat(field, ".image_size"), phase.image_size(), 64, 1024);
     }
     for (const double factor : phase.lr_scale()) {
       if (!(factor >= 0 && factor <= 1000)) {
@@ -121,6 +128,11 @@ void CheckRecipe(const v1::TrainConfig& config, Violations& out) {
   if (config.has_early_stopping()) CheckEarlyStopping(config.early_stopping(), out);
   out.CheckWord("train.class_weights", config.class_weights(), {"none", "balanced"});
   out.CheckWord("train.sampling", config.sampling(), {"all", "balanced"});
+  out.CheckWord("train.test_time_augment", config.test_time_augment(), {"none", "flip", "flips"});
+  out.CheckWord("train.stride", config.stride(), {"v1.5", "v1"});
+  if (config.has_defaults()) {
+    out.CheckWord("train.defaults", config.defaults(), {"none", "kvasir"});
+  }
 }
 
 }  // namespace mead::service

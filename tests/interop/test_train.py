@@ -1,7 +1,8 @@
 """The training step equals PyTorch's and torchvision's.
 
 Usage: test_train.py TRAIN_PROBE CASE
-  logits MODEL SIDE   the same weights give torchvision's logits within 1e-4
+  logits MODEL SIDE [v1.5|v1]
+                      the same weights give torchvision's logits within 1e-4
   steps sgd|adamw     three optimizer steps give torch.optim's weights
   steps weighted      so do steps with class weights and sgd
   rates               every schedule gives torch.optim.lr_scheduler's rates
@@ -64,14 +65,18 @@ def make_model(name: str) -> torch.nn.Module:
     return model
 
 
-def check_logits(probe: str, folder: pathlib.Path, name: str, side: int) -> None:
+def check_logits(probe: str, folder: pathlib.Path, name: str, side: int, stride: str) -> None:
     model = make_model(name).eval()
+    if stride == "v1":
+        for stage in (model.layer2, model.layer3, model.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     images = torch.randn(3, 3, side, side)
     with torch.no_grad():
         expected = model(images)
     safetensors.torch.save_file(model.state_dict(), folder / "weights")
     safetensors.torch.save_file({"images": images}, folder / "input")
-    run(probe, "logits", name, CLASSES, folder / "weights", folder / "input", folder / "out")
+    run(probe, "logits", name, CLASSES, folder / "weights", folder / "input", folder / "out",
+        stride)
     ours = safetensors.torch.load_file(folder / "out")["logits"]
     difference = (ours - expected).abs().max().item()
     print(f"{name} at {side}: logits up to {expected.abs().max():.3g}, "
@@ -87,7 +92,7 @@ def check_pth(probe: str, folder: pathlib.Path) -> None:
 
     def logits() -> torch.Tensor:
         run(probe, "logits", "resnet18", CLASSES, folder / "weights", folder / "input",
-            folder / "out")
+            folder / "out", "v1.5")
         return safetensors.torch.load_file(folder / "out")["logits"]
 
     for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
@@ -130,12 +135,12 @@ def check_pth(probe: str, folder: pathlib.Path) -> None:
         torch.save(partial | {"head.weight": torch.zeros(3)}, folder / "weights",
                    _use_new_zipfile_serialization=zipped)
         errors = run_failing(probe, "logits", "resnet18", CLASSES, folder / "weights",
-                             folder / "input", folder / "out")
+                             folder / "input", folder / "out", "v1.5")
         assert "2 missing: fc.weight, fc.bias; 1 unexpected: head.weight" in errors, errors
     # Nothing of a file is run.
     torch.save({"fc.bias": Evil(folder / "evil")}, folder / "weights")
     errors = run_failing(probe, "logits", "resnet18", CLASSES, folder / "weights",
-                         folder / "input", folder / "out")
+                         folder / "input", folder / "out", "v1.5")
     assert "refers to posix.system" in errors and "nothing of it was run" in errors, errors
     assert not (folder / "evil").exists()
 
@@ -382,7 +387,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         if case == "logits":
-            check_logits(probe, folder, rest[0], int(rest[1]))
+            check_logits(probe, folder, rest[0], int(rest[1]), *rest[2:] or ["v1.5"])
         elif case == "rates":
             check_rates(probe)
         elif case == "steps":

@@ -1,6 +1,6 @@
 // Runs pieces of worker/train for test_train.py, which compares with PyTorch.
 //
-// train_probe logits MODEL CLASSES WEIGHTS INPUT OUT
+// train_probe logits MODEL CLASSES WEIGHTS INPUT OUT STRIDE
 //   INPUT holds "images" [N, 3, H, W] float32; OUT gets "logits" [N, CLASSES]
 // train_probe steps MODEL CLASSES WEIGHTS INPUT OUT OPTIMIZER LR SMOOTHING [CLASS_WEIGHT...]
 //   INPUT holds "pixels" [steps, N, H, W, 3] uint8 and "labels" [steps, N] int32;
@@ -40,7 +40,9 @@ at::Tensor Named(const SafetensorsFile& file, const std::string& name) {
 
 void Logits(char** argv) {
   const at::NoGradGuard no_grad;
-  ResNet model({.model = argv[2], .num_classes = std::stoi(argv[3])});
+  ResNet model({.model = argv[2],
+                .num_classes = std::stoi(argv[3]),
+                .stride_in_first = StrideInFirstFromName(argv[7])});
   std::vector<NamedTensor> tensors = model.parameters();
   tensors.insert(tensors.end(), model.buffers().begin(), model.buffers().end());
   const WeightsReport report = CopyFromWeights(argv[4], tensors, {});
@@ -152,7 +154,7 @@ void Rewrite(char** argv) {
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   try {
-    if (mode == "logits" && argc == 7) {
+    if (mode == "logits" && argc == 8) {
       mead::train::Logits(argv);
     } else if (mode == "steps" && argc >= 10) {
       mead::train::Steps(argc, argv);

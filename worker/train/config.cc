@@ -78,6 +78,16 @@ int64_t ResidentBytesFromName(std::string_view name) {
   return FromName<int64_t, 2>("resident", name, {{{"auto", kResidentAuto}, {"off", 0}}});
 }
 
+Views ViewsFromName(std::string_view name) {
+  return FromName<Views, 3>(
+      "test_time_augment", name,
+      {{{"none", Views::kOne}, {"flip", Views::kFlip}, {"flips", Views::kFlips}}});
+}
+
+bool StrideInFirstFromName(std::string_view name) {
+  return FromName<bool, 2>("stride", name, {{{"v1.5", false}, {"v1", true}}});
+}
+
 void Validate(const TrainOptions& options) {
   std::string problems;
   auto check = [&](bool ok, const std::string& problem) {
@@ -118,6 +128,16 @@ void Validate(const TrainOptions& options) {
       check(phase.epochs >= 1, "every phase needs at least 1 epoch");
       check(InRange(phase.body_lr_scale, 0, 1e6) && InRange(phase.head_lr_scale, 0, 1e6),
             "lr_scale must be finite and not negative");
+      check(phase.stage_lr_scales.empty() || phase.stage_lr_scales.size() == 4,
+            "lr_scale by stage is one factor for each of 4 stages, and the head's");
+      check(std::ranges::all_of(phase.stage_lr_scales,
+                                [](double scale) { return InRange(scale, 0, 1e6); }),
+            "lr_scale must be finite and not negative");
+      check(phase.frozen_stages >= 0 && phase.frozen_stages <= 4,
+            "a phase freezes 0 to 4 stages, not " + std::to_string(phase.frozen_stages));
+      check(phase.image_size == 0 || (phase.image_size >= 32 && phase.image_size <= 4096),
+            "a phase's image_size is " + std::to_string(phase.image_size) +
+                " and must be 32 to 4096");
     }
   }
   const OptimizerOptions& optimizer = options.optimizer;

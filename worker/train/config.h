@@ -14,6 +14,8 @@ namespace mead::train {
 enum class ScheduleKind { kOneCycle, kCosine, kConstant, kStep, kPlateau };
 enum class OptimizerKind { kSgd, kAdamW, kLars, kLamb };
 enum class Precision { kFp32, kBf16 };
+// What evaluation averages the softmax over: the picture, also its mirror image, or all four flips.
+enum class Views { kOne, kFlip, kFlips };
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
@@ -37,6 +39,10 @@ struct Phase {
   bool freeze_body = false;  // only the classifier (fc) learns
   double body_lr_scale = 1;
   double head_lr_scale = 1;
+  int frozen_stages = 0;  // 0 to 4: the first that keep their weights, with the stem
+  // [4], the stem with the first; empty: the body's for each.
+  std::vector<double> stage_lr_scales = {};
+  int image_size = 0;  // 0: the trial's
 };
 
 // Half of what a GPU has to spare once a step is known to fit; on a CPU nothing, for the
@@ -74,6 +80,10 @@ struct TrainOptions {
   // Batch-norm layers use and keep their running statistics (fine-tuning on
   // small batches); their weights still learn.
   bool freeze_batch_norm = false;
+  Views evaluation_views = Views::kOne;
+  // A bottleneck's stride lies in its first convolution (1x1), not in its 3x3: the weights of He
+  // et al. and of Caffe want it so.
+  bool stride_in_first = false;
   uint64_t seed = 1;
   std::string device = "cpu";  // "cpu" or "cuda:N"
   int threads = 1;             // CPU threads of the tensor operations
@@ -102,6 +112,8 @@ OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars |
 // fp32 | bf16; key: whose value it is.
 Precision PrecisionFromName(std::string_view name, std::string_view key = "precision");
 int64_t ResidentBytesFromName(std::string_view name);  // auto | off
+Views ViewsFromName(std::string_view name);            // none | flip | flips
+bool StrideInFirstFromName(std::string_view name);     // v1.5 | v1
 
 std::string_view OptimizerName(OptimizerKind kind);
 // What its paper and PyTorch take for settings that nobody gave.

@@ -55,12 +55,16 @@ class TrainingSession {
   // Errors: kOutOfMemory (not even one picture fits).
   int FitMemory();
 
+  // Side of the epoch's pictures, pixels.
+  int image_size() const;
+
   // A store for decoded pictures in the device's memory, as large as `resident_bytes` says;
-  // null where that is nothing. After FitMemory, once.
+  // null where that is nothing. After FitMemory, and again where an epoch has another
+  // image_size, once the old one is gone: then its pictures are decoded at another scale.
   std::shared_ptr<PictureStore> KeepPictures();
 
   // Begins one optimizer step; on a GPU it returns before that has run, at most two
-  // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size; labels: [n];
+  // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size(); labels: [n];
   // both are free again on return. n may be 0 (then both may be null). global_n: of
   // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h). On a
   // GPU, n must be the same for all whole batches: a recorded step holds it.

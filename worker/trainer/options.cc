@@ -11,6 +11,8 @@
 namespace mead::trainer {
 namespace {
 
+constexpr int kStages = 4;  // of a ResNet
+
 // [low, high] or the default pair of a repeated field.
 std::pair<double, double> PairOf(const google::protobuf::RepeatedField<double>& values,
                                  const char* name, double first, double second) {
@@ -32,6 +34,33 @@ train::OptimizerOptions ToOptimizer(const v1::OptimizerConfig& config) {
   if (config.has_beta1()) out.beta1 = config.beta1();
   if (config.has_beta2()) out.beta2 = config.beta2();
   if (config.has_trust_coefficient()) out.trust_coefficient = config.trust_coefficient();
+  return out;
+}
+
+train::Phase ToPhase(const v1::Phase& phase) {
+  train::Phase out{.epochs = phase.epochs(),
+                   .freeze_body = phase.freeze() == "body",
+                   .stage_lr_scales = {},
+                   .image_size = phase.image_size()};
+  const int factors = phase.lr_scale_size();
+  if (factors == kStages + 1) {
+    out.stage_lr_scales.assign(phase.lr_scale().begin(), phase.lr_scale().end() - 1);
+    out.head_lr_scale = phase.lr_scale(kStages);
+  } else if (factors == 2) {
+    out.body_lr_scale = phase.lr_scale(0);
+    out.head_lr_scale = phase.lr_scale(1);
+  } else if (factors != 0) {
+    throw train::TrainError(train::ErrorKind::kUserError,
+                            absl::StrCat("lr_scale needs two numbers, or five, got ", factors));
+  }
+  const std::string& freeze = phase.freeze();
+  if (freeze.size() == 6 && freeze.starts_with("layer") && freeze[5] >= '1' && freeze[5] <= '4') {
+    out.frozen_stages = freeze[5] - '0';
+  } else if (!freeze.empty() && freeze != "none" && freeze != "body") {
+    throw train::TrainError(
+        train::ErrorKind::kUserError,
+        absl::StrCat("freeze is none, body or layer1 to layer4, got '", freeze, "'"));
+  }
   return out;
 }
 
@@ -66,15 +95,7 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.steps_per_epoch = steps_per_epoch;
   out.epochs = EpochsOf(config);
   for (const v1::Phase& phase : config.phases()) {
-    const auto [body, head] = PairOf(phase.lr_scale(), "lr_scale", 1, 1);
-    if (phase.has_freeze() && phase.freeze() != "none" && phase.freeze() != "body") {
-      throw train::TrainError(train::ErrorKind::kUserError,
-                              absl::StrCat("freeze is none or body, got '", phase.freeze(), "'"));
-    }
-    out.phases.push_back({.epochs = phase.epochs(),
-                          .freeze_body = phase.freeze() == "body",
-                          .body_lr_scale = body,
-                          .head_lr_scale = head});
+    out.phases.push_back(ToPhase(phase));
   }
   if (config.has_schedule()) out.schedule = train::ScheduleFromName(config.schedule());
   out.warmup_epochs = config.warmup_epochs();
@@ -99,6 +120,10 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   }
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
   out.freeze_batch_norm = config.freeze_batch_norm();
+  if (config.has_test_time_augment()) {
+    out.evaluation_views = train::ViewsFromName(config.test_time_augment());
+  }
+  if (config.has_stride()) out.stride_in_first = train::StrideInFirstFromName(config.stride());
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
   if (config.has_resident()) out.resident_bytes = train::ResidentBytesFromName(config.resident());

@@ -24,6 +24,7 @@
 #include "worker/data/loader.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/comm/rendezvous.h"
+#include "worker/train/image_size.h"
 #include "worker/train/session.h"
 #include "worker/trainer/available_memory.h"
 #include "worker/trainer/epoch_metrics.h"
@@ -97,10 +98,21 @@ class TrialRun {
                               static_cast<int64_t>(plans_->Training(1).steps()));
     options_.class_weights = ClassWeightsOf(config_, manifest_.ClassCounts(dataset::Split::kTrain));
     train::Validate(options_);
+    MakeLoaders(train::ImageSizeOfEpoch(options_, prepare_.resume_epoch() + 1));
+    if (is_rank_zero() && prepare_.world_size() > 1) {
+      store_ = train::RendezvousStore::Serve(prepare_.host(), kRendezvousTimeout);
+    }
+  }
+
+  // Those of another size go first, with the pictures that they keep.
+  void MakeLoaders(int image_size) {
+    train_loader_.reset();
+    val_loader_.reset();
+    loaders_size_ = image_size;
     data::LoaderOptions loader;
     loader.manifest = &manifest_;
     loader.shard_paths.assign(prepare_.shard_paths().begin(), prepare_.shard_paths().end());
-    loader.image_size = options_.image_size;
+    loader.image_size = loaders_size_;
     loader.augment = ToAugmentOptions(config_.augment());
     loader.seed = options_.seed;
     loader.threads = LoaderThreads(prepare_);
@@ -108,9 +120,6 @@ class TrialRun {
     train_loader_ = OrThrow(data::Loader::Create(loader));
     loader.split = dataset::Split::kVal;
     val_loader_ = OrThrow(data::Loader::Create(loader));
-    if (is_rank_zero() && prepare_.world_size() > 1) {
-      store_ = train::RendezvousStore::Serve(prepare_.host(), kRendezvousTimeout);
-    }
   }
 
   void ReportReady() {
@@ -150,8 +159,7 @@ class TrialRun {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
     }
     FitMemory();
-    pictures_ = session_->KeepPictures();
-    if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
+    KeepPictures();
     Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
                         prepare_.rank(), prepare_.world_size(), options_.model,
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
@@ -172,6 +180,22 @@ class TrialRun {
     if (options_.device == "cpu") {
       options_.memory_limit_bytes = MemoryShareBytes(sources, lines) / 10 * 9;
     }
+  }
+
+  void KeepPictures() {
+    pictures_ = session_->KeepPictures();
+    if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
+  }
+
+  // A phase with another image_size decodes, and keeps, at another scale.
+  void FollowImageSize() {
+    if (session_->image_size() == loaders_size_) return;
+    pictures_.reset();
+    MakeLoaders(session_->image_size());
+    KeepPictures();
+    resident_said_ = 0;
+    Say(absl::StrFormat("rank %d goes on with pictures of %d x %d", prepare_.rank(), loaders_size_,
+                        loaders_size_));
   }
 
   // Before the first step, so that a batch that does not fit costs no epoch.
@@ -197,6 +221,7 @@ class TrialRun {
   void Train(int epoch, const EpochPlan& plan) {
     figures_ = {};
     session_->StartEpoch(epoch);
+    FollowImageSize();
     const absl::Time start = RealClock().Now();
     window_start_ = start;
     window_samples_ = 0;
@@ -333,6 +358,7 @@ class TrialRun {
   dataset::Manifest manifest_;
   std::optional<TrialPlans> plans_;
   train::TrainOptions options_;
+  int loaders_size_ = 0;  // side of their pictures, pixels
   std::unique_ptr<data::Loader> train_loader_;
   std::unique_ptr<data::Loader> val_loader_;
   std::shared_ptr<train::RendezvousStore> store_;

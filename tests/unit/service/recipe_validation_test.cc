@@ -89,6 +89,42 @@ TEST(RecipeValidationTest, PhasesCountForThemselves) {
   EXPECT_THAT(Judge(config), ElementsAre(HasSubstr("the shortest phase")));
 }
 
+TEST(RecipeValidationTest, APhaseMayFreezeAndPaceStagesAndHaveItsOwnSize) {
+  v1::TrainConfig config;
+  v1::Phase& phase = *config.add_phases();
+  phase.set_epochs(1);
+  phase.set_image_size(128);
+  for (const char* freeze : {"none", "body", "layer1", "layer2", "layer3", "layer4"}) {
+    phase.set_freeze(freeze);
+    EXPECT_THAT(Judge(config), IsEmpty()) << freeze;
+  }
+  for (const double factor : {0.01, 0.03, 0.1, 0.3, 1.0}) phase.add_lr_scale(factor);
+  EXPECT_THAT(Judge(config), IsEmpty());
+  phase.add_lr_scale(1);
+  phase.set_freeze("layer5");
+  phase.set_image_size(32);
+  EXPECT_THAT(
+      Judge(config),
+      UnorderedElementsAre(
+          AllOf(StartsWith("train.phases[0].lr_scale:"), HasSubstr("or five"), HasSubstr("not 6")),
+          StartsWith("train.phases[0].freeze: 'layer5'"),
+          StartsWith("train.phases[0].image_size: must be from 64 to 1024, not 32")));
+}
+
+TEST(RecipeValidationTest, ViewsStridesAndRecipesAreWords) {
+  v1::TrainConfig config;
+  config.set_test_time_augment("flips");
+  config.set_stride("v1");
+  config.set_defaults("kvasir");
+  EXPECT_THAT(Judge(config), IsEmpty());
+  config.set_test_time_augment("crops");
+  config.set_stride("v2");
+  config.set_defaults("kvasri");
+  EXPECT_THAT(Judge(config), UnorderedElementsAre(StartsWith("train.test_time_augment: 'crops'"),
+                                                  StartsWith("train.stride: 'v2'"),
+                                                  HasSubstr("did you mean kvasir")));
+}
+
 TEST(RecipeValidationTest, ClassesAreTreatedInWaysThatThereAre) {
   v1::TrainConfig config;
   config.set_class_weights("balanced");

@@ -86,6 +86,28 @@ TEST(TrainerOptions, EveryKeyOfTheScheduleArrives) {
   EXPECT_EQ(absent.patience, 3);
 }
 
+TEST(TrainerOptions, PhasesByStageAndBySizeArrive) {
+  v1::Prepare prepare = Prepare();
+  v1::TrainConfig& config = *prepare.mutable_config();
+  config.set_test_time_augment("flip");
+  config.set_stride("v1");
+  v1::Phase& phase = *config.add_phases();
+  phase.set_epochs(2);
+  phase.set_freeze("layer3");
+  phase.set_image_size(96);
+  for (const double factor : {0.1, 0.2, 0.3, 0.4, 0.5}) phase.add_lr_scale(factor);
+  const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
+  EXPECT_EQ(options.evaluation_views, train::Views::kFlip);
+  EXPECT_TRUE(options.stride_in_first);
+  EXPECT_EQ(options.phases[0].frozen_stages, 3);
+  EXPECT_FALSE(options.phases[0].freeze_body);
+  EXPECT_EQ(options.phases[0].image_size, 96);
+  EXPECT_EQ(options.phases[0].stage_lr_scales, (std::vector<double>{0.1, 0.2, 0.3, 0.4}));
+  EXPECT_EQ(options.phases[0].head_lr_scale, 0.5);
+  phase.set_freeze("layer5");
+  EXPECT_THROW(ToTrainOptions(prepare, 3, 10), train::TrainError);
+}
+
 // scikit-learn 1.7: compute_class_weight("balanced", classes=[0, 1, 2], y=[0]*6 + [1]*3 + [2]).
 TEST(TrainerOptions, BalancedClassWeightsEqualScikitLearns) {
   v1::TrainConfig config;
@@ -141,7 +163,7 @@ TEST(TrainerOptions, PhasesAddUpToTheEpochs) {
     FAIL() << "no error";
   } catch (const train::TrainError& error) {
     EXPECT_EQ(error.kind(), train::ErrorKind::kUserError);
-    EXPECT_THAT(error.what(), HasSubstr("lr_scale needs two numbers, got 3"));
+    EXPECT_THAT(error.what(), HasSubstr("lr_scale needs two numbers, or five, got 3"));
   }
 }
 

@@ -14,12 +14,16 @@ constexpr const char* kNotePrefix = "watch.";
 
 // What must agree between the run that wrote a checkpoint and the one that reads it.
 std::map<std::string, std::string> Identity(const TrainOptions& options) {
-  return {{"mead.checkpoint", kFormatVersion},
-          {"model", options.model},
-          {"num_classes", std::to_string(options.num_classes)},
-          {"optimizer", std::string(OptimizerName(options.optimizer.kind))},
-          {"steps_per_epoch", std::to_string(options.steps_per_epoch)},
-          {"seed", std::to_string(options.seed)}};
+  std::map<std::string, std::string> identity = {
+      {"mead.checkpoint", kFormatVersion},
+      {"model", options.model},
+      {"num_classes", std::to_string(options.num_classes)},
+      {"optimizer", std::string(OptimizerName(options.optimizer.kind))},
+      {"steps_per_epoch", std::to_string(options.steps_per_epoch)},
+      {"seed", std::to_string(options.seed)}};
+  // Older checkpoints have no such key, and the other stride.
+  if (options.stride_in_first) identity["stride"] = "v1";
+  return identity;
 }
 
 int64_t Number(const SafetensorsFile& file, const std::string& key) {

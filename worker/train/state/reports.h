@@ -24,7 +24,7 @@ struct ResumePoint {
   int epoch = 0;  // the last finished one, from 1
   int64_t global_step = 0;
   // What else a run remembers, as ObjectiveWatch writes it.
-  std::map<std::string, std::string> notes;
+  std::map<std::string, std::string> notes = {};
 };
 
 }  // namespace mead::train
