@@ -51,7 +51,6 @@ void AskSecondOpinion(Session& session, SweepFile* file) {
   if (!server.ok()) return;
   SubmitSweepRequest request;
   *request.mutable_spec() = file->spec;
-  request.mutable_spec()->mutable_train()->clear_weights();  // not uploaded
   request.set_dry_run(true);
   request.set_wait_for_resources(true);
   grpc::ClientContext context;
@@ -198,16 +197,10 @@ absl::StatusOr<int> Submit(Session& session, const SubmitOptions& options) {
   // The spec is judged before its weights travel.
   if (options.dry_run || !file.weights_path.empty()) {
     request.set_dry_run(true);
-    // A weights file that is not there yet is an error to the server.
-    request.mutable_spec()->mutable_train()->clear_weights();
     const absl::Status status =
         server->Call(server->sweeps(), &SweepStub::SubmitSweep, request, &response);
     if (!status.ok()) return ExplainRefusal(session, status, &file);
     if (options.dry_run) {
-      if (!file.weights_path.empty()) {
-        response.mutable_sweep()->mutable_spec()->mutable_train()->set_weights(
-            file.spec.train().weights());
-      }
       if (session.Print(response)) return kExitDone;
       session.terminal.out << SweepYaml(response.sweep().spec());
       session.terminal.err << "mead: " << file.name << " is valid";

@@ -63,7 +63,7 @@ AugmentPlan PlainPlan(PictureSize size, int image_size) {
 
 AugmentPlan DrawAugmentation(const AugmentKey& key, const AugmentOptions& options, PictureSize size,
                              int image_size) {
-  Rng rng = Rng::ForKey(key.seed, key.epoch, key.sample);
+  Rng rng = Rng::ForKey(key.seed, key.epoch, key.sample, key.turn);
   // Every number is drawn whatever the options are, so that switching one transform on leaves
   // the others as they were.
   const double angle = rng.Uniform(-options.rotate, options.rotate) * std::numbers::pi / 180;

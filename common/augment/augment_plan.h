@@ -36,11 +36,12 @@ struct AugmentOptions {
 // degrees"); empty if none is. What follows expects none.
 std::string ProblemOf(const AugmentOptions& options);
 
-// Which random numbers: the same three always give the same ones.
+// Which random numbers: the same four always give the same ones.
 struct AugmentKey {
   uint64_t seed = 0;
   uint64_t epoch = 0;
   uint64_t sample = 0;
+  uint64_t turn = 0;  // of a sample that an epoch uses several times, from 0
 };
 
 struct PictureSize {

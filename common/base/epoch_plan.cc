@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "common/base/balanced_order.h"
 #include "common/base/check.h"
 #include "common/base/rng.h"
 
@@ -13,6 +14,13 @@ EpochPlan::EpochPlan(const EpochPlanOptions& options)
   MEAD_CHECK(options.batch_size > 0, "a batch holds at least one sample");
   MEAD_CHECK(options.world_size > 0, "a gang has at least one rank");
   MEAD_CHECK(options.first_step <= steps(), "an epoch goes on within its steps");
+  if (!options.class_counts.empty()) {
+    order_ = BalancedOrder(options.class_counts, options.seed, options.epoch);
+    MEAD_CHECK(order_.size() == options.num_samples, "every sample has a class");
+    std::vector<uint64_t> uses(options.num_samples);
+    for (const uint64_t index : order_) turns_.push_back(uses[index]++);
+    return;
+  }
   std::iota(order_.begin(), order_.end(), uint64_t{0});
   if (options.shuffle) {
     Rng::ForKey(options.seed, options.epoch).Shuffle(std::span<uint64_t>(order_));
@@ -33,7 +41,12 @@ std::span<const uint64_t> EpochPlan::Batch(uint64_t step) const {
   return std::span<const uint64_t>(order_).subspan(step * options_.batch_size, BatchSize(step));
 }
 
-std::span<const uint64_t> EpochPlan::Slice(uint64_t step, uint32_t rank) const {
+std::span<const uint64_t> EpochPlan::BatchTurns(uint64_t step) const {
+  if (turns_.empty()) return {};
+  return std::span<const uint64_t>(turns_).subspan(step * options_.batch_size, BatchSize(step));
+}
+
+EpochPlan::Part EpochPlan::PartOf(uint64_t step, uint32_t rank) const {
   MEAD_CHECK(rank < options_.world_size, "no such rank");
   const uint64_t size = BatchSize(step);
   // The first size % world_size ranks take one sample more.
@@ -41,7 +54,22 @@ std::span<const uint64_t> EpochPlan::Slice(uint64_t step, uint32_t rank) const {
   const uint64_t extra = size % options_.world_size;
   const uint64_t begin = rank * share + std::min<uint64_t>(rank, extra);
   const uint64_t count = share + (rank < extra ? 1 : 0);
-  return Batch(step).subspan(begin, count);
+  return {begin, count};
+}
+
+std::span<const uint64_t> EpochPlan::Slice(uint64_t step, uint32_t rank) const {
+  const Part part = PartOf(step, rank);
+  return Batch(step).subspan(part.begin, part.count);
+}
+
+uint64_t EpochPlan::SliceBegin(uint64_t step, uint32_t rank) const {
+  return PartOf(step, rank).begin;
+}
+
+std::span<const uint64_t> EpochPlan::Turns(uint64_t step, uint32_t rank) const {
+  if (turns_.empty()) return {};
+  const Part part = PartOf(step, rank);
+  return BatchTurns(step).subspan(part.begin, part.count);
 }
 
 std::string EpochPlan::Digest() const {

@@ -201,8 +201,12 @@ void Handle(Turn& turn, const MemberExited& event) {
     if (!std::ranges::all_of(trial->gang, &GangMember::exited)) return;
     trial->gang.clear();
     trial->failure = FailureKind::kNone;
-    trial->message =
-        trial->attempt == 1 ? "" : "succeeded in attempt " + std::to_string(trial->attempt);
+    // All ranks say the same, so the last one to end may speak for them.
+    trial->message = event.message;
+    if (trial->attempt > 1) {
+      trial->message += (event.message.empty() ? "" : "; ") + std::string("succeeded in attempt ") +
+                        std::to_string(trial->attempt);
+    }
     Move(*trial, TrialState::kSucceeded);
     CloseTrial(turn, *trial);
   } else if (!event.succeeded) {

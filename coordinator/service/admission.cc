@@ -48,7 +48,12 @@ absl::StatusOr<v1::SweepSpec> AdmitSweep(ServiceContext& context, const core::Cl
   const absl::StatusOr<const core::Dataset*> dataset = FindDataset(state, spec.dataset());
   v1::Dataset view;
   if (dataset.ok()) view = DatasetView(**dataset);
-  std::vector<v1::Violation> violations = ValidateSpec(spec, dataset.ok() ? &view : nullptr);
+  v1::SweepSpec judged = spec;
+  // A dry run may name weights that are yet to be uploaded: defaults depend on there being some.
+  if (request.dry_run() && spec.train().weights_artifact().empty()) {
+    judged.mutable_train()->clear_weights();
+  }
+  std::vector<v1::Violation> violations = ValidateSpec(judged, dataset.ok() ? &view : nullptr);
   const std::string& weights = spec.train().weights_artifact();
   if (IsDigest(weights)) {
     MEAD_ASSIGN_OR_RETURN(const store::ArtifactStat stored, context.artifacts.Stat(weights));

@@ -36,6 +36,9 @@ absl::StatusOr<v1::SessionResponse> AssignMessage(const core::AssignMember& comm
   MEAD_ASSIGN_OR_RETURN(*assign.mutable_config(),
                         TrialConfig(state, trial->second, worker->second.accelerator));
   assign.set_manifest_digest(dataset->second.manifest_digest);
+  assign.mutable_objective()->set_metric(sweep.spec.objective_metric);
+  assign.mutable_objective()->set_goal(sweep.spec.goal == core::Goal::kMinimize ? "minimize"
+                                                                                : "maximize");
   if (!command.resume_digest.empty()) {
     v1::Checkpoint& checkpoint = *assign.mutable_resume_from();
     checkpoint.set_digest(command.resume_digest);

@@ -10,6 +10,7 @@
 #include "coordinator/service/command_messages.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/words.h"
+#include "mead/v1/dataset.pb.h"
 
 namespace mead::service {
 namespace {
@@ -61,6 +62,16 @@ absl::StatusOr<EpochPlan> PlanOf(const core::ClusterState& state, const core::Tr
                               .epoch = static_cast<uint64_t>(epoch),
                               .batch_size = static_cast<uint64_t>(config.batch_size()),
                               .world_size = static_cast<uint32_t>(ranks)};
+  if (config.sampling() == "balanced") {
+    v1::Dataset described;
+    if (!described.ParseFromString(dataset->second.encoded)) {
+      return absl::InternalError(
+          absl::StrCat("the journal's description of data set ", spec.dataset, " is unreadable"));
+    }
+    for (const v1::ClassCount& label : described.classes()) {
+      options.class_counts.push_back(label.train_samples());
+    }
+  }
   EpochPlan plan(options);
   if (first_step == 0) return plan;
   if (first_step < 0 || static_cast<uint64_t>(first_step) > plan.steps()) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "coordinator/service/kvasir_recipe.h"
 
 namespace mead::service {
 
@@ -36,6 +37,7 @@ void FillCheckpointDefaults(v1::CheckpointConfig& checkpoint) {
 }  // namespace
 
 void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
+  if (config.defaults() == "kvasir") FillKvasirRecipe(config);
   if (!config.has_model()) config.set_model("resnet50");
   if (!config.has_image_size()) config.set_image_size(224);
   if (!config.has_batch_size()) config.set_batch_size(64);
@@ -52,6 +54,14 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
     config.set_epochs(epochs);
   }
   if (!config.has_schedule()) config.set_schedule("one_cycle");
+  if (!config.has_warmup_epochs()) config.set_warmup_epochs(0);
+  const bool plateau = config.schedule() == "plateau";
+  if (!config.has_lr_gamma() && (plateau || config.schedule() == "step")) config.set_lr_gamma(0.1);
+  if (!config.has_patience() && plateau) config.set_patience(3);
+  if (!config.has_class_weights()) config.set_class_weights("none");
+  if (!config.has_sampling()) config.set_sampling("all");
+  if (!config.has_test_time_augment()) config.set_test_time_augment("none");
+  if (!config.has_stride()) config.set_stride("v1.5");
   if (!config.has_seed()) config.set_seed(1);
   if (!config.has_label_smoothing()) config.set_label_smoothing(0);
   if (!config.has_loader_threads()) config.set_loader_threads(0);

@@ -7,13 +7,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/sha256.h"
+#include "coordinator/service/recipe_validation.h"
 #include "coordinator/service/violations.h"
 
 namespace mead::service {
 namespace {
 
 constexpr int kMaxBatch = 65'536;
-constexpr int kMaxEpochs = 10'000;
 constexpr int kMaxVirtualRanks = 64;
 constexpr int kMaxKept = 1000;  // checkpoints of one kind
 // Longer than any gradient that is of use; infinity is no limit but a typing error.
@@ -88,35 +88,6 @@ void CheckDeterminism(const v1::TrainConfig& config, const v1::Resources& resour
   }
 }
 
-void CheckPhases(const v1::TrainConfig& config, Violations& out) {
-  int64_t sum = 0;
-  for (int i = 0; i < config.phases_size(); ++i) {
-    const v1::Phase& phase = config.phases(i);
-    const std::string field = absl::StrCat("train.phases[", i, "]");
-    out.CheckRange(absl::StrCat(field, ".epochs"), phase.epochs(), 1, kMaxEpochs);
-    sum += phase.epochs();
-    if (phase.has_freeze()) {
-      out.CheckWord(absl::StrCat(field, ".freeze"), phase.freeze(), {"none", "body"});
-    }
-    if (!phase.lr_scale().empty() && phase.lr_scale_size() != 2) {
-      out.Add(absl::StrCat(field, ".lr_scale"),
-              absl::StrCat("is two factors, [body, head], not ", phase.lr_scale_size()));
-    }
-    for (const double factor : phase.lr_scale()) {
-      if (!(factor >= 0 && factor <= 1000)) {
-        out.Add(absl::StrCat(field, ".lr_scale"),
-                absl::StrCat("its factors must be from 0 to 1000, not ", factor));
-      }
-    }
-  }
-  if (config.phases().empty()) {
-    out.CheckRange("train.epochs", config.epochs(), 1, kMaxEpochs);
-  } else if (config.epochs() != sum) {
-    out.Add("train.epochs", absl::StrCat("is ", config.epochs(), ", but the phases have ", sum,
-                                         " in all; leave epochs out"));
-  }
-}
-
 void CheckCheckpoint(const v1::CheckpointConfig& checkpoint, Violations& out) {
   out.CheckRange("train.checkpoint.every_steps", checkpoint.every_steps(), 0, 1'000'000);
   out.CheckRange("train.checkpoint.every_minutes", checkpoint.every_minutes(), 0, 10'000);
@@ -171,7 +142,6 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
             absl::StrCat(config.batch_size(), " images cannot be shared by ", ranks,
                          " ranks; it is the batch over all ranks, so use ", ranks, " or more"));
   }
-  out.CheckWord("train.schedule", config.schedule(), {"one_cycle", "cosine", "constant"});
   if (config.has_precision()) {
     out.CheckWord("train.precision", config.precision(), {"fp32", "bf16"});
   }
@@ -186,7 +156,7 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
   out.CheckWord("train.resident", config.resident(), {"auto", "off"});
   CheckDeterminism(config, resources, out);
   CheckOptimizer(config.optimizer(), out);
-  CheckPhases(config, out);
+  CheckRecipe(config, out);
   CheckAugment(config.augment(), out);
   CheckCheckpoint(config.checkpoint(), out);
   return out.Take();

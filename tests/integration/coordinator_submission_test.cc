@@ -50,6 +50,25 @@ TEST_F(CoordinatorTest, EveryViolationIsReportedAtOnceWithItsField) {
               ::testing::UnorderedElementsAre("dataset", "search.method", "train.batch_size"));
 }
 
+TEST_F(CoordinatorTest, ADryRunCountsOnWeightsThatAreYetToBeUploaded) {
+  ImportTinySet();
+  v1::SubmitSweepRequest request;
+  *request.mutable_spec() = SpecOfTwoTrials();
+  request.mutable_spec()->mutable_train()->clear_epochs();
+  request.mutable_spec()->mutable_train()->set_weights("resnet50.pth");
+  request.mutable_spec()->mutable_train()->set_defaults("kvasir");
+  request.set_wait_for_resources(true);
+  const grpc::Status status = Submit(request, nullptr);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("has not been uploaded"));
+  request.set_dry_run(true);
+  v1::Sweep preview;
+  ASSERT_TRUE(Submit(request, &preview).ok());
+  EXPECT_EQ(preview.spec().train().weights(), "resnet50.pth");
+  ASSERT_EQ(preview.spec().train().phases_size(), 2);
+  EXPECT_EQ(preview.spec().train().phases(0).freeze(), "body");
+}
+
 TEST_F(CoordinatorTest, AnUnknownDataSetNamesNearOnesAndTooManyRanksSayHowManySlotsThereAre) {
   ImportTinySet();
   v1::SweepSpec spec = SpecOfTwoTrials();

@@ -1,8 +1,11 @@
 """The training step equals PyTorch's and torchvision's.
 
 Usage: test_train.py TRAIN_PROBE CASE
-  logits MODEL SIDE   the same weights give torchvision's logits within 1e-4
+  logits MODEL SIDE [v1.5|v1]
+                      the same weights give torchvision's logits within 1e-4
   steps sgd|adamw     three optimizer steps give torch.optim's weights
+  steps weighted      so do steps with class weights and sgd
+  rates               every schedule gives torch.optim.lr_scheduler's rates
   updates sgd|adamw|lars|lamb
                       clipping, updates and averages equal torch's, or numpy's where
                       torch has no such optimizer
@@ -62,14 +65,18 @@ def make_model(name: str) -> torch.nn.Module:
     return model
 
 
-def check_logits(probe: str, folder: pathlib.Path, name: str, side: int) -> None:
+def check_logits(probe: str, folder: pathlib.Path, name: str, side: int, stride: str) -> None:
     model = make_model(name).eval()
+    if stride == "v1":
+        for stage in (model.layer2, model.layer3, model.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     images = torch.randn(3, 3, side, side)
     with torch.no_grad():
         expected = model(images)
     safetensors.torch.save_file(model.state_dict(), folder / "weights")
     safetensors.torch.save_file({"images": images}, folder / "input")
-    run(probe, "logits", name, CLASSES, folder / "weights", folder / "input", folder / "out")
+    run(probe, "logits", name, CLASSES, folder / "weights", folder / "input", folder / "out",
+        stride)
     ours = safetensors.torch.load_file(folder / "out")["logits"]
     difference = (ours - expected).abs().max().item()
     print(f"{name} at {side}: logits up to {expected.abs().max():.3g}, "
@@ -85,7 +92,7 @@ def check_pth(probe: str, folder: pathlib.Path) -> None:
 
     def logits() -> torch.Tensor:
         run(probe, "logits", "resnet18", CLASSES, folder / "weights", folder / "input",
-            folder / "out")
+            folder / "out", "v1.5")
         return safetensors.torch.load_file(folder / "out")["logits"]
 
     for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
@@ -128,18 +135,19 @@ def check_pth(probe: str, folder: pathlib.Path) -> None:
         torch.save(partial | {"head.weight": torch.zeros(3)}, folder / "weights",
                    _use_new_zipfile_serialization=zipped)
         errors = run_failing(probe, "logits", "resnet18", CLASSES, folder / "weights",
-                             folder / "input", folder / "out")
+                             folder / "input", folder / "out", "v1.5")
         assert "2 missing: fc.weight, fc.bias; 1 unexpected: head.weight" in errors, errors
     # Nothing of a file is run.
     torch.save({"fc.bias": Evil(folder / "evil")}, folder / "weights")
     errors = run_failing(probe, "logits", "resnet18", CLASSES, folder / "weights",
-                         folder / "input", folder / "out")
+                         folder / "input", folder / "out", "v1.5")
     assert "refers to posix.system" in errors and "nothing of it was run" in errors, errors
     assert not (folder / "evil").exists()
 
 
 def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
     steps, batch, side, smoothing = 5, 8, 64, 0.1
+    weights = [0.2 + 0.3 * label for label in range(CLASSES)] if optimizer_name == "weighted" else []
     model = make_model("resnet18").train()
     safetensors.torch.save_file(model.state_dict(), folder / "weights")
     pixels = torch.randint(0, 256, (steps, batch, side, side, 3), dtype=torch.uint8)
@@ -148,8 +156,8 @@ def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
     # In float64: PyTorch's own float32 losses are up to 0.4 % away from these by the
     # fourth step of SGD, as much as ours.
     model.double()
-    if optimizer_name == "sgd":
-        lr = 0.01
+    if optimizer_name != "adamw":
+        optimizer_name, lr = "sgd", 0.01
         optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True,
                                     weight_decay=1e-2)
     else:
@@ -157,20 +165,23 @@ def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
         optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps,
                                                    cycle_momentum=False)
-    criterion = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    # A weighted mean of PyTorch's divides by the weights; ours by the pictures.
+    criterion = torch.nn.CrossEntropyLoss(
+        weight=torch.tensor(weights).double() if weights else None, label_smoothing=smoothing,
+        reduction="sum")
     figures = []
     for step in range(steps):
         images = (pixels[step].permute(0, 3, 1, 2).double() / 255 - MEAN) / DEVIATION
         rate = optimizer.param_groups[0]["lr"]
         optimizer.zero_grad()
-        loss = criterion(model(images), labels[step].long())
+        loss = criterion(model(images), labels[step].long()) / batch
         loss.backward()
         optimizer.step()
         if step + 1 < steps:
             schedule.step()
         figures.append((loss.item(), rate))
     output = run(probe, "steps", "resnet18", CLASSES, folder / "weights", folder / "input",
-                 folder / "out", optimizer_name, lr, smoothing)
+                 folder / "out", optimizer_name, lr, smoothing, *weights)
     ours = [tuple(float(x) for x in line.split()) for line in output.splitlines()]
     print(optimizer_name, "ours", ours, "torch", figures)
     # Rounding grows from step to step.
@@ -186,6 +197,71 @@ def check_steps(probe: str, folder: pathlib.Path, optimizer_name: str) -> None:
         moved = (value - before[name]).norm()
         apart = (result[name] - value).norm()
         assert apart <= 0.02 * moved + 1e-5, f"{name}: moved {moved}, {apart} apart"
+
+
+def check_rates(probe: str) -> None:
+    """Peak rate 1. Figures that rise, stand still, fall and are not numbers."""
+    objectives = [0.3, 0.5, 0.5, 0.4, 0.6, 0.6, float("nan"), 0.6, 0.2, 0.7, 0.1, 0.2, 0.3]
+    epochs, per_epoch, start = len(objectives), 4, 0.01
+    total = epochs * per_epoch
+
+    def optimizer() -> torch.optim.Optimizer:
+        return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+
+    def follow(make) -> list[float]:
+        sgd = optimizer()
+        schedule, rates = make(sgd), []
+        for _ in range(total):
+            rates.append(sgd.param_groups[0]["lr"])
+            sgd.step()
+            schedule.step()
+        return rates
+
+    schedulers = torch.optim.lr_scheduler
+    for warmup, gamma, patience, first in ((0, 0.1, 1, 2), (0.75, 0.5, 2, 1), (2.5, 0.3, 3, 4)):
+        warm = round(warmup * per_epoch)
+
+        def linear(sgd):
+            if warm == 0:
+                return schedulers.ConstantLR(sgd, factor=1)
+            return schedulers.LinearLR(sgd, start_factor=start, total_iters=warm)
+
+        def cosine(sgd):
+            rest = schedulers.CosineAnnealingLR(sgd, T_max=total - warm)
+            if warm == 0:
+                return rest
+            return schedulers.SequentialLR(sgd, [linear(sgd), rest], milestones=[warm])
+
+        def step(sgd):
+            falls = [first * per_epoch, (first + 3) * per_epoch]
+            return schedulers.ChainedScheduler(
+                [linear(sgd), schedulers.MultiStepLR(sgd, falls, gamma=gamma)])
+
+        rise, sgd, plateau = follow(linear), optimizer(), []
+        watch = schedulers.ReduceLROnPlateau(sgd, mode="max", factor=gamma, patience=patience - 1,
+                                             threshold=0, eps=0)
+        for objective in objectives:
+            plateau += [sgd.param_groups[0]["lr"]] * per_epoch
+            watch.step(objective)
+        expected = {"constant": rise, "cosine": follow(cosine), "step": follow(step),
+                    "plateau": [a * b for a, b in zip(rise, plateau)]}
+        if warm == 0:
+            # Refuses the step() after the last rate.
+            sgd = optimizer()
+            cycle = schedulers.OneCycleLR(sgd, 1.0, total_steps=total, cycle_momentum=False)
+            expected["one_cycle"] = [sgd.param_groups[0]["lr"]]
+            for _ in range(total - 1):
+                sgd.step()
+                cycle.step()
+                expected["one_cycle"].append(sgd.param_groups[0]["lr"])
+        for name, rates in expected.items():
+            ours = [float(line) for line in
+                    run(probe, "rates", name, per_epoch, warmup, gamma, patience, first,
+                        *objectives).split()]
+            numpy.testing.assert_allclose(ours, rates, rtol=1e-9, atol=1e-12,
+                                          err_msg=f"{name}, warm-up {warmup}")
+            assert len(set(rates)) > 1 or (name == "constant" and warm == 0), f"{name} stands still"
+            print(f"{name}, warm-up {warmup}: {total} rates agree")
 
 
 class Lars:
@@ -311,7 +387,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         if case == "logits":
-            check_logits(probe, folder, rest[0], int(rest[1]))
+            check_logits(probe, folder, rest[0], int(rest[1]), *rest[2:] or ["v1.5"])
+        elif case == "rates":
+            check_rates(probe)
         elif case == "steps":
             check_steps(probe, folder, rest[0])
         elif case == "updates":

@@ -1,10 +1,12 @@
 // Runs pieces of worker/train for test_train.py, which compares with PyTorch.
 //
-// train_probe logits MODEL CLASSES WEIGHTS INPUT OUT
+// train_probe logits MODEL CLASSES WEIGHTS INPUT OUT STRIDE
 //   INPUT holds "images" [N, 3, H, W] float32; OUT gets "logits" [N, CLASSES]
-// train_probe steps MODEL CLASSES WEIGHTS INPUT OUT OPTIMIZER LR SMOOTHING
+// train_probe steps MODEL CLASSES WEIGHTS INPUT OUT OPTIMIZER LR SMOOTHING [CLASS_WEIGHT...]
 //   INPUT holds "pixels" [steps, N, H, W, 3] uint8 and "labels" [steps, N] int32;
 //   one-cycle schedule; prints each step's loss and rate; OUT gets a checkpoint
+// train_probe rates SCHEDULE STEPS_PER_EPOCH WARMUP_EPOCHS GAMMA PATIENCE STEP_EPOCH OBJECTIVE...
+//   one epoch per objective, which ends it; prints each step's share of the peak rate
 // train_probe updates INPUT OUT OPTIMIZER LR WEIGHT_DECAY MAX_NORM EMA_DECAY
 //   INPUT holds parameters ("conv", "norm", "fc", "bias") and their gradients at
 //   each step ("conv.0", ...); each step clips, updates and averages; OUT gets the
@@ -21,9 +23,11 @@
 #include <vector>
 
 #include "worker/train/model/resnet.h"
+#include "worker/train/objective_watch.h"
 #include "worker/train/optim/clip.h"
 #include "worker/train/optim/ema.h"
 #include "worker/train/optim/optimizer.h"
+#include "worker/train/optim/schedule.h"
 #include "worker/train/session.h"
 #include "worker/train/state/weights.h"
 
@@ -36,7 +40,9 @@ at::Tensor Named(const SafetensorsFile& file, const std::string& name) {
 
 void Logits(char** argv) {
   const at::NoGradGuard no_grad;
-  ResNet model({.model = argv[2], .num_classes = std::stoi(argv[3])});
+  ResNet model({.model = argv[2],
+                .num_classes = std::stoi(argv[3]),
+                .stride_in_first = StrideInFirstFromName(argv[7])});
   std::vector<NamedTensor> tensors = model.parameters();
   tensors.insert(tensors.end(), model.buffers().begin(), model.buffers().end());
   const WeightsReport report = CopyFromWeights(argv[4], tensors, {});
@@ -51,7 +57,7 @@ void Logits(char** argv) {
       {});
 }
 
-void Steps(char** argv) {
+void Steps(int argc, char** argv) {
   const SafetensorsFile input = SafetensorsFile::Open(argv[5]);
   const at::Tensor pixels = Named(input, "pixels");
   const at::Tensor labels = Named(input, "labels");
@@ -68,6 +74,7 @@ void Steps(char** argv) {
   options.optimizer.weight_decay = 1e-2;
   options.label_smoothing = std::stod(argv[9]);
   options.threads = 2;
+  for (int i = 10; i < argc; ++i) options.class_weights.push_back(std::stod(argv[i]));
   TrainingSession session(options, MakeCommunicator({}, nullptr));
   session.LoadWeights(argv[4]);
   for (int64_t step = 0; step < labels.size(0); ++step) {
@@ -77,6 +84,26 @@ void Steps(char** argv) {
     std::printf("%.9g %.9g\n", result.loss, result.learning_rate);
   }
   session.SaveCheckpoint(argv[6], 1);
+}
+
+void Rates(int argc, char** argv) {
+  TrainOptions options;
+  options.schedule = ScheduleFromName(argv[2]);
+  options.steps_per_epoch = std::stoll(argv[3]);
+  options.warmup_epochs = std::stod(argv[4]);
+  options.lr_gamma = std::stod(argv[5]);
+  options.patience = std::stoi(argv[6]);
+  options.step_epochs = {std::stoi(argv[7]), std::stoi(argv[7]) + 3};
+  options.epochs = argc - 8;
+  ObjectiveWatch watch(options);
+  for (int epoch = 0; epoch < options.epochs; ++epoch) {
+    for (int64_t step = 0; step < options.steps_per_epoch; ++step) {
+      std::printf("%.17g\n",
+                  LearningRateFactor(options, epoch * options.steps_per_epoch + step,
+                                     options.epochs * options.steps_per_epoch, watch.cuts()));
+    }
+    watch.Add(std::stod(argv[8 + epoch]));
+  }
 }
 
 void Updates(char** argv) {
@@ -127,10 +154,12 @@ void Rewrite(char** argv) {
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   try {
-    if (mode == "logits" && argc == 7) {
+    if (mode == "logits" && argc == 8) {
       mead::train::Logits(argv);
-    } else if (mode == "steps" && argc == 10) {
-      mead::train::Steps(argv);
+    } else if (mode == "steps" && argc >= 10) {
+      mead::train::Steps(argc, argv);
+    } else if (mode == "rates" && argc >= 9) {
+      mead::train::Rates(argc, argv);
     } else if (mode == "updates" && argc == 9) {
       mead::train::Updates(argv);
     } else if (mode == "rewrite" && argc == 4) {

@@ -195,6 +195,7 @@ void Member::PrepareWhenPossible() {
   prepare.set_rank(assign_.rank());
   prepare.set_world_size(assign_.world_size());
   *prepare.mutable_config() = assign_.config();
+  *prepare.mutable_objective() = assign_.objective();
   prepare.set_manifest_path(fetched_->manifest.path().string());
   for (const ArtifactCache::Pin& shard : fetched_->shards) {
     prepare.add_shard_paths(shard.path().string());

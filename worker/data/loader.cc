@@ -83,7 +83,8 @@ class Loader::Impl {
   }
 
   void KeepIn(std::shared_ptr<PictureStore> store);
-  absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps);
+  absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps,
+                          std::vector<std::vector<uint64_t>> turns);
   absl::StatusOr<Batch> Next();
   uint64_t num_samples() const { return samples_.size(); }
 
@@ -94,6 +95,7 @@ class Loader::Impl {
     uint64_t epoch = 0;
     std::shared_ptr<PictureStore> store;  // or none
     Batch batch;
+    std::vector<uint64_t> turns;  // [n], or empty: all 0
     std::vector<size_t> places;   // of pictures to make: those that are not planned already
     size_t claimed = 0;           // of places, given to workers
     size_t finished = 0;          // of places, done, well or not
@@ -120,9 +122,12 @@ class Loader::Impl {
   const dataset::Sample& SampleOf(uint64_t index) const {
     return options_.manifest->samples[samples_[index]];
   }
-  AugmentPlan Draw(const Slot& slot, uint64_t index, PictureSize size) const {
-    return DrawAugmentation({options_.seed, slot.epoch, index}, options_.augment, size,
-                            options_.image_size);
+  AugmentPlan Draw(const Slot& slot, size_t place, PictureSize size) const {
+    const AugmentKey key{.seed = options_.seed,
+                         .epoch = slot.epoch,
+                         .sample = slot.batch.indices[place],
+                         .turn = slot.turns.empty() ? 0 : slot.turns[place]};
+    return DrawAugmentation(key, options_.augment, size, options_.image_size);
   }
   absl::Status MakePicture(Slot& slot, size_t place, dataset::ImageDecoder& decoder,
                            std::vector<uint8_t>& file);
@@ -143,8 +148,9 @@ class Loader::Impl {
   uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<PictureStore> store_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::vector<uint64_t>> steps_ ABSL_GUARDED_BY(mutex_);
-  size_t next_step_ ABSL_GUARDED_BY(mutex_) = 0;  // the next to open
-  size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;      // by the consumer
+  std::vector<std::vector<uint64_t>> turns_ ABSL_GUARDED_BY(mutex_);  // as steps_, or empty
+  size_t next_step_ ABSL_GUARDED_BY(mutex_) = 0;                      // the next to open
+  size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;                          // by the consumer
   bool opening_ ABSL_GUARDED_BY(mutex_) = false;  // a worker is allocating the next slot
   std::deque<std::shared_ptr<Slot>> window_ ABSL_GUARDED_BY(mutex_);  // in step order
   std::shared_ptr<Slot> filling_ ABSL_GUARDED_BY(mutex_);             // the last of window_
@@ -158,7 +164,13 @@ void Loader::Impl::KeepIn(std::shared_ptr<PictureStore> store) {
   store_ = std::move(store);
 }
 
-absl::Status Loader::Impl::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps) {
+absl::Status Loader::Impl::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps,
+                                      std::vector<std::vector<uint64_t>> turns) {
+  for (size_t i = 0; !turns.empty() && i < steps.size(); ++i) {
+    if (i < turns.size() && turns[i].size() == steps[i].size()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("step ", i, " has ", steps[i].size(), " samples and not as many turns"));
+  }
   for (const std::vector<uint64_t>& step : steps) {
     for (uint64_t index : step) {
       if (index < samples_.size()) continue;
@@ -172,6 +184,7 @@ absl::Status Loader::Impl::StartEpoch(uint64_t epoch, std::vector<std::vector<ui
   ++generation_;
   epoch_ = epoch;
   steps_ = std::move(steps);
+  turns_ = std::move(turns);
   next_step_ = 0;
   taken_ = 0;
   window_.clear();
@@ -200,6 +213,7 @@ void Loader::Impl::OpenNextStep() {
   auto slot = std::make_shared<Slot>();
   slot->epoch = epoch_;
   slot->store = store_;
+  if (!turns_.empty()) slot->turns = std::move(turns_[next_step_]);
   slot->batch.indices = std::move(steps_[next_step_++]);
   mutex_.Unlock();
   Prepare(*slot);
@@ -223,7 +237,7 @@ void Loader::Impl::Prepare(Slot& slot) const {
     const std::optional<PictureSize> size =
         slot.store == nullptr ? std::nullopt : slot.store->Find(index);
     if (size.has_value()) {
-      batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, *size)};
+      batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, place, *size)};
     } else {
       slot.places.push_back(place);
     }
@@ -281,12 +295,12 @@ absl::Status Loader::Impl::MakePicture(Slot& slot, size_t place, dataset::ImageD
     const PictureSize size = picture->size;
     if (slot.store != nullptr && slot.store->Keep(index, size, picture->pixels)) {
       if (is_new) decoded_->KeepForOthers(index, picture->holder);
-      slot.batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, index, size)};
+      slot.batch.planned[place] = {static_cast<int64_t>(index), Draw(slot, place, size)};
       return absl::OkStatus();
     }
     if (is_new) decoded_->Keep(index, picture->holder);
     if (augments_) {
-      RenderAugmented(picture->pixels, size, Draw(slot, index, size), options_.image_size, out);
+      RenderAugmented(picture->pixels, size, Draw(slot, place, size), options_.image_size, out);
     } else {
       ResizeCentreCropInto(picture->pixels, size, options_.image_size, out);
     }
@@ -310,8 +324,9 @@ Loader::~Loader() = default;
 
 void Loader::KeepIn(std::shared_ptr<PictureStore> store) { impl_->KeepIn(std::move(store)); }
 
-absl::Status Loader::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps) {
-  return impl_->StartEpoch(epoch, std::move(steps));
+absl::Status Loader::StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps,
+                                std::vector<std::vector<uint64_t>> turns) {
+  return impl_->StartEpoch(epoch, std::move(steps), std::move(turns));
 }
 
 absl::StatusOr<Batch> Loader::Next() { return impl_->Next(); }

@@ -6,7 +6,7 @@
 //         destructor may be called at any time, also with batches not taken.
 // Queue:  at most queue_batches batches are in work or ready; workers wait when it is full.
 // Order:  batches come in step order, and each is the same bit for bit for any number of threads
-//         and ranks: randomness is keyed by (seed, epoch, sample). Whether a picture comes as
+//         and ranks: randomness is keyed by (seed, epoch, sample, turn). Whether a picture comes as
 //         pixels or as the plan for them depends on when it was stored, its pixels do not.
 #pragma once
 
@@ -67,9 +67,11 @@ class Loader {
 
   // Begins to work on an epoch: steps[i] are the sample indices within the split (as EpochPlan
   // gives them) of step i; a step may be empty. Batches of an earlier epoch that were not taken are
-  // dropped.
-  // Errors: OUT_OF_RANGE (an index beyond the split).
-  [[nodiscard]] absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps);
+  // dropped. turns[i]: which use of its sample in this epoch each of them is, so that each looks
+  // otherwise; empty: the first.
+  // Errors: OUT_OF_RANGE (an index beyond the split), INVALID_ARGUMENT (turns of other lengths).
+  [[nodiscard]] absl::Status StartEpoch(uint64_t epoch, std::vector<std::vector<uint64_t>> steps,
+                                        std::vector<std::vector<uint64_t>> turns = {});
 
   // The next step's batch; waits for it.
   // Errors: DATA_LOSS (a picture cannot be read or decoded; names its key and shard),

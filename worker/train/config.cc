@@ -1,8 +1,10 @@
 #include "worker/train/config.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -34,10 +36,12 @@ bool InRange(double value, double low, double high) { return value >= low && val
 }  // namespace
 
 ScheduleKind ScheduleFromName(std::string_view name) {
-  return FromName<ScheduleKind, 3>("schedule", name,
+  return FromName<ScheduleKind, 5>("schedule", name,
                                    {{{"one_cycle", ScheduleKind::kOneCycle},
                                      {"cosine", ScheduleKind::kCosine},
-                                     {"constant", ScheduleKind::kConstant}}});
+                                     {"constant", ScheduleKind::kConstant},
+                                     {"step", ScheduleKind::kStep},
+                                     {"plateau", ScheduleKind::kPlateau}}});
 }
 
 OptimizerKind OptimizerFromName(std::string_view name) {
@@ -74,11 +78,34 @@ int64_t ResidentBytesFromName(std::string_view name) {
   return FromName<int64_t, 2>("resident", name, {{{"auto", kResidentAuto}, {"off", 0}}});
 }
 
+Views ViewsFromName(std::string_view name) {
+  return FromName<Views, 3>(
+      "test_time_augment", name,
+      {{{"none", Views::kOne}, {"flip", Views::kFlip}, {"flips", Views::kFlips}}});
+}
+
+bool StrideInFirstFromName(std::string_view name) {
+  return FromName<bool, 2>("stride", name, {{{"v1.5", false}, {"v1", true}}});
+}
+
 void Validate(const TrainOptions& options) {
   std::string problems;
   auto check = [&](bool ok, const std::string& problem) {
     if (!ok) problems += (problems.empty() ? "" : "; ") + problem;
   };
+  check(InRange(options.warmup_epochs, 0, 1e6), "warmup_epochs must not be negative");
+  check(options.warmup_epochs == 0 || options.schedule != ScheduleKind::kOneCycle,
+        "warmup_epochs cannot be set for one_cycle, which has its own warm-up");
+  check(options.schedule != ScheduleKind::kStep || !options.step_epochs.empty(),
+        "step_epochs is empty, and schedule step needs at least one");
+  check(std::ranges::is_sorted(options.step_epochs, std::ranges::less_equal()) &&
+            std::ranges::none_of(options.step_epochs, [](int epoch) { return epoch < 1; }),
+        "step_epochs must rise, from 1 on");
+  check(options.lr_gamma > 0 && options.lr_gamma < 1, "lr_gamma must be above 0 and below 1");
+  check(options.patience >= 1,
+        "patience is " + std::to_string(options.patience) + " and must be at least 1");
+  check(options.stop_patience >= 0 && InRange(options.stop_min_delta, 0, 1e300),
+        "early_stopping needs a patience of at least 1 and a min_delta of 0 or more");
   check(options.num_classes >= 2,
         "num_classes is " + std::to_string(options.num_classes) + " and must be at least 2");
   check(options.image_size >= 32 && options.image_size <= 4096,
@@ -101,6 +128,16 @@ void Validate(const TrainOptions& options) {
       check(phase.epochs >= 1, "every phase needs at least 1 epoch");
       check(InRange(phase.body_lr_scale, 0, 1e6) && InRange(phase.head_lr_scale, 0, 1e6),
             "lr_scale must be finite and not negative");
+      check(phase.stage_lr_scales.empty() || phase.stage_lr_scales.size() == 4,
+            "lr_scale by stage is one factor for each of 4 stages, and the head's");
+      check(std::ranges::all_of(phase.stage_lr_scales,
+                                [](double scale) { return InRange(scale, 0, 1e6); }),
+            "lr_scale must be finite and not negative");
+      check(phase.frozen_stages >= 0 && phase.frozen_stages <= 4,
+            "a phase freezes 0 to 4 stages, not " + std::to_string(phase.frozen_stages));
+      check(phase.image_size == 0 || (phase.image_size >= 32 && phase.image_size <= 4096),
+            "a phase's image_size is " + std::to_string(phase.image_size) +
+                " and must be 32 to 4096");
     }
   }
   const OptimizerOptions& optimizer = options.optimizer;
@@ -135,6 +172,13 @@ void Validate(const TrainOptions& options) {
       "gradients_on_wire cannot be bf16 with virtual_ranks: what is rounded between ranks depends "
       "on their number; leave one of them out");
   check(InRange(options.label_smoothing, 0, 0.5), "label_smoothing must be in [0, 0.5]");
+  check(options.class_weights.empty() ||
+            options.class_weights.size() == static_cast<size_t>(std::max(options.num_classes, 0)),
+        "class_weights are " + std::to_string(options.class_weights.size()) + " for " +
+            std::to_string(options.num_classes) + " classes");
+  check(std::ranges::all_of(options.class_weights,
+                            [](double weight) { return InRange(weight, 0, 1e9); }),
+        "class_weights must be finite and not negative");
   check(options.threads >= 1,
         "threads is " + std::to_string(options.threads) + " and must be at least 1");
   check(options.resident_bytes >= kResidentAuto,

@@ -11,9 +11,11 @@
 
 namespace mead::train {
 
-enum class ScheduleKind { kOneCycle, kCosine, kConstant };
+enum class ScheduleKind { kOneCycle, kCosine, kConstant, kStep, kPlateau };
 enum class OptimizerKind { kSgd, kAdamW, kLars, kLamb };
 enum class Precision { kFp32, kBf16 };
+// What evaluation averages the softmax over: the picture, also its mirror image, or all four flips.
+enum class Views { kOne, kFlip, kFlips };
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
@@ -37,6 +39,10 @@ struct Phase {
   bool freeze_body = false;  // only the classifier (fc) learns
   double body_lr_scale = 1;
   double head_lr_scale = 1;
+  int frozen_stages = 0;  // 0 to 4: the first that keep their weights, with the stem
+  // [4], the stem with the first; empty: the body's for each.
+  std::vector<double> stage_lr_scales = {};
+  int image_size = 0;  // 0: the trial's
 };
 
 // Half of what a GPU has to spare once a step is known to fit; on a CPU nothing, for the
@@ -52,6 +58,15 @@ struct TrainOptions {
   int epochs = 10;
   std::vector<Phase> phases;  // empty: one phase of `epochs`; otherwise their sum is `epochs`
   ScheduleKind schedule = ScheduleKind::kOneCycle;
+  double warmup_epochs = 0;      // of each phase; 0 with one_cycle, which has its own
+  std::vector<int> step_epochs;  // kStep: the rate falls after each; of a phase, from 1, rising
+  double lr_gamma = 0.1;         // kStep and kPlateau: by which it falls, in (0, 1)
+  int patience = 3;              // kPlateau: epochs without a better objective until it falls
+  bool maximize = true;          // the objective; false: less of it is better
+  // Early stopping: epochs without an objective better by more than stop_min_delta after which
+  // a trial ends; 0: none.
+  int stop_patience = 0;
+  double stop_min_delta = 0;
   OptimizerOptions optimizer;
   double clip_grad_norm = 0;  // the longest gradient, over all parameters; 0: any
   double ema_decay = 0;       // [0, 1), of the averaged weights; 0: none are kept
@@ -62,9 +77,15 @@ struct TrainOptions {
   double label_smoothing = 0;  // [0, 0.5]
   // Training batches come with what is mixed in them (mixup, CutMix), every one of them.
   bool mixes = false;
+  // By class: what its pictures' loss counts in training; empty: 1 each.
+  std::vector<double> class_weights;
   // Batch-norm layers use and keep their running statistics (fine-tuning on
   // small batches); their weights still learn.
   bool freeze_batch_norm = false;
+  Views evaluation_views = Views::kOne;
+  // A bottleneck's stride lies in its first convolution (1x1), not in its 3x3: the weights of He
+  // et al. and of Caffe want it so.
+  bool stride_in_first = false;
   uint64_t seed = 1;
   std::string device = "cpu";  // "cpu" or "cuda:N"
   int threads = 1;             // CPU threads of the tensor operations
@@ -87,11 +108,14 @@ struct TrainOptions {
 };
 
 // Errors (all below): kUserError naming the value and what is possible.
-ScheduleKind ScheduleFromName(std::string_view name);    // one_cycle | cosine | constant
+// one_cycle | cosine | constant | step | plateau
+ScheduleKind ScheduleFromName(std::string_view name);
 OptimizerKind OptimizerFromName(std::string_view name);  // sgd | adamw | lars | lamb
 // fp32 | bf16; key: whose value it is.
 Precision PrecisionFromName(std::string_view name, std::string_view key = "precision");
 int64_t ResidentBytesFromName(std::string_view name);  // auto | off
+Views ViewsFromName(std::string_view name);            // none | flip | flips
+bool StrideInFirstFromName(std::string_view name);     // v1.5 | v1
 
 std::string_view OptimizerName(OptimizerKind kind);
 // What its paper and PyTorch take for settings that nobody gave.

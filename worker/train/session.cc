@@ -10,7 +10,10 @@
 
 #include "worker/train/device.h"
 #include "worker/train/graph/step_graph.h"
+#include "worker/train/image_size.h"
 #include "worker/train/memory/cpu_pool.h"
+#include "worker/train/objective_watch.h"
+#include "worker/train/optim/layer_groups.h"
 #include "worker/train/optim/schedule.h"
 #include "worker/train/recording.h"
 #include "worker/train/state/checkpoint.h"
@@ -80,16 +83,13 @@ struct TrainingSession::Impl {
         communicator(std::move(gang)),
         largest_slice(LargestSlice(options, communicator->world_size())),
         micro_batch(options.micro_batch),
-        // Slices may be dealt out unevenly.
-        input(device, TypeOf(options.precision), options.batch_size, options.image_size,
-              options.mixes),
         model({.model = options.model,
                .num_classes = options.num_classes,
                .seed = options.seed,
                .device = device,
-               .compute = TypeOf(options.precision)}),
-        optimizer(options.optimizer, Parameters(/*head=*/false), Parameters(/*head=*/true),
-                  model.copies()),
+               .compute = TypeOf(options.precision),
+               .stride_in_first = options.stride_in_first}),
+        optimizer(options.optimizer, Groups(), model.copies()),
         average(options.ema_decay > 0
                     ? std::make_unique<WeightAverage>(model.parameters(), options.ema_decay)
                     : nullptr),
@@ -97,7 +97,8 @@ struct TrainingSession::Impl {
         records(RecordsSteps(options,
                              {.gpu = device.is_cuda(), .capturable = communicator->capturable()})),
         graph(records),
-        steps(communicator->world_size()) {
+        steps(communicator->world_size()),
+        watch(options) {
     step.SetBeforeMove([this] { AwaitCheckpointData(); });
     if (options.virtual_ranks % communicator->world_size() != 0) {
       throw TrainError(ErrorKind::kUserError, std::to_string(options.virtual_ranks) +
@@ -110,24 +111,48 @@ struct TrainingSession::Impl {
 
   void StartEpoch(int epoch) {
     const PhaseSpan next = PhaseOfEpoch(options, epoch);
+    watch.EnterPhase(next.index);
     if (phase && phase->index == next.index) return;
     phase = next;
-    std::vector<size_t> learning;
-    for (size_t i = 0; i < model.parameters().size(); ++i) {
-      if (!next.phase.freeze_body || ResNet::IsHead(model.parameters()[i].name)) {
-        learning.push_back(i);
-      }
-    }
+    TakePicturesOf(ImageSizeOf(options, next.phase));
     graph.Reset();
-    step.SetLearning(learning);
+    step.SetLearning(LearningIn(next.phase));
   }
 
-  std::vector<NamedTensor> Parameters(bool head) const {
-    std::vector<NamedTensor> chosen;
-    for (const NamedTensor& parameter : model.parameters()) {
-      if (ResNet::IsHead(parameter.name) == head) chosen.push_back(parameter);
+  std::vector<size_t> LearningIn(const Phase& of) const {
+    std::vector<size_t> learning;
+    for (size_t i = 0; i < model.parameters().size(); ++i) {
+      if (LearnsIn(of, model.parameters()[i].name)) learning.push_back(i);
     }
-    return chosen;
+    return learning;
+  }
+
+  // A pass of each kind that the phases have: the largest pictures, or the most that learns.
+  void TryPass(int64_t pictures) {
+    std::set<std::pair<int, std::vector<size_t>>> kinds;
+    for (const Phase& of : options.phases) kinds.emplace(ImageSizeOf(options, of), LearningIn(of));
+    if (kinds.empty()) kinds.emplace(options.image_size, LearningIn({}));
+    for (const auto& [size, learning] : kinds) step.TryPass(pictures, size, learning);
+  }
+
+  void TakePicturesOf(int size) {
+    if (input != nullptr && size == side) return;
+    steps.Await();  // they read from the old one
+    side = size;
+    input.reset();
+    // Slices may be dealt out unevenly.
+    input =
+        std::make_unique<InputStage>(device, TypeOf(options.precision), options.batch_size, side,
+                                     options.mixes);
+  }
+
+  std::vector<ParameterGroup> Groups() const {
+    std::vector<ParameterGroup> groups;
+    for (const std::string& name : GroupNames(options)) groups.push_back({.name = name});
+    for (const NamedTensor& parameter : model.parameters()) {
+      groups[GroupOf(options, parameter.name)].parameters.push_back(parameter);
+    }
+    return groups;
   }
 
   // What a weights file may hold.
@@ -146,6 +171,14 @@ struct TrainingSession::Impl {
     return state;
   }
 
+  // Where a checkpoint of now is saved.
+  ResumePoint PointOf(int epoch, const EpochSoFar& so_far) const {
+    return {.epoch = epoch,
+            .global_step = steps.next_step(),
+            .so_far = so_far,
+            .notes = watch.ToMetadata()};
+  }
+
   // Before weights come from a file: what the steps so far were is of no more
   // interest, a divergence included.
   void ForgetSteps() {
@@ -162,12 +195,18 @@ struct TrainingSession::Impl {
   }
 
   double PeakShare() const {
-    return LearningRateFactor(options.schedule, steps.next_step() - phase->first_step,
-                              phase->steps);
+    return LearningRateFactor(options, steps.next_step() - phase->first_step, phase->steps,
+                              watch.cuts());
   }
 
   double HeadRate(double peak_share) const {
     return options.optimizer.lr * peak_share * phase->phase.head_lr_scale;
+  }
+
+  std::vector<double> Rates(double peak_share) const {
+    std::vector<double> rates = RateFactors(options, phase->phase);
+    for (double& rate : rates) rate *= options.optimizer.lr * peak_share;
+    return rates;
   }
 
   void CheckLabels(const int32_t* labels, int n) const {
@@ -184,7 +223,7 @@ struct TrainingSession::Impl {
   DeviceBatch Load(const uint8_t* pixels, const int32_t* labels, int n,
                    const PlannedPicture* planned, const BatchMix* mix = nullptr) {
     CheckLabels(labels, mix == nullptr ? n : mix->pictures);
-    return input.Load(pixels, labels, n, planned, mix);
+    return input->Load(pixels, labels, n, planned, mix);
   }
 
   void CheckMix(int n, const BatchMix* mix) const {
@@ -228,7 +267,7 @@ struct TrainingSession::Impl {
     int64_t piece = LargestPass();
     for (;; piece = (piece + 1) / 2) {
       try {
-        Translated("trying a step", [&] { step.TryPass(piece); });
+        Translated("trying a step", [&] { TryPass(piece); });
         break;
       } catch (const TrainError& error) {
         if (error.kind() != ErrorKind::kOutOfMemory) throw;
@@ -240,14 +279,14 @@ struct TrainingSession::Impl {
   }
 
   TrainError DoesNotFit(int64_t piece, const std::string& cause) const {
-    const std::string side = std::to_string(options.image_size);
+    const std::string size = std::to_string(LargestImageSize(options));
     std::string what = "not even one picture goes";
     std::string remedy = "make image_size smaller or take a smaller model";
     if (piece > 1) {
       what = "the " + std::to_string(piece) + " pictures of a virtual rank do not go";
       remedy += ", or more virtual_ranks";
     }
-    return {ErrorKind::kOutOfMemory, what + " into memory at " + side + " x " + side + " with " +
+    return {ErrorKind::kOutOfMemory, what + " into memory at " + size + " x " + size + " with " +
                                          options.model + "; " + remedy + " (" + cause + ")"};
   }
 
@@ -263,7 +302,7 @@ struct TrainingSession::Impl {
     const uint64_t bytes = ResidentBytes();
     if (bytes == 0) return nullptr;
     auto store = std::make_shared<ResidentStore>(device, bytes);
-    input.UseStore(store);
+    input->UseStore(store);
     return store;
   }
 
@@ -275,11 +314,11 @@ struct TrainingSession::Impl {
                                                  " pictures of a global batch of " +
                                                  std::to_string(global_n));
     }
-    if (n > input.largest()) {
+    if (n > input->largest()) {
       throw TrainError(ErrorKind::kInternal, "a slice of " + std::to_string(n) +
                                                  " pictures, where a batch of " +
                                                  std::to_string(options.batch_size) + " gives " +
-                                                 std::to_string(input.largest()) + " at most");
+                                                 std::to_string(input->largest()) + " at most");
     }
     const std::vector<Piece> pieces = PiecesOf(n, global_n);
     const bool recordable = records && RecordsStepOf(options, global_n);
@@ -294,7 +333,7 @@ struct TrainingSession::Impl {
     steps.MakeRoom();
     const double peak_share = PeakShare();
     const double head_rate = HeadRate(peak_share);
-    optimizer.SetRates(options.optimizer.lr * peak_share * phase->phase.body_lr_scale, head_rate);
+    optimizer.SetRates(Rates(peak_share));
     const DeviceBatch batch = Load(pixels, labels, n, planned, mix);
     auto run = [&] { return step.Run(batch, pieces, global_n); };
     const at::Tensor figures = recordable ? graph.Run(global_n, run) : run();
@@ -369,7 +408,8 @@ struct TrainingSession::Impl {
   const std::shared_ptr<Communicator> communicator;
   const int64_t largest_slice;
   int micro_batch;  // pictures per piece; 0: whole batches
-  InputStage input;
+  int side = 0;     // of the pictures of this epoch
+  std::unique_ptr<InputStage> input;
   ResNet model;
   Optimizer optimizer;
   std::unique_ptr<WeightAverage> average;  // or none
@@ -380,6 +420,7 @@ struct TrainingSession::Impl {
   StepsUnderWay steps;
   std::optional<int> recorded_n;  // this rank's share of whole batches
   std::optional<PhaseSpan> phase;
+  ObjectiveWatch watch;
   StallClock stall;
   CheckpointWriter writer;  // last: the state outlives what reads it
 };
@@ -436,6 +477,7 @@ ResumePoint TrainingSession::Resume(const std::string& path) {
     const ResumePoint point = ReadCheckpoint(path, impl_->options, impl_->State());
     impl_->model.RefreshWorking();
     impl_->steps.GoOnWith(point.global_step);
+    impl_->watch.FromMetadata(point.notes);
     impl_->StartEpoch(point.epoch + 1);
     return point;
   });
@@ -484,7 +526,7 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
     impl_->steps.Await();
     EvalResult result;
     // A validation batch may be larger than what fits at once.
-    const int64_t side = impl_->options.image_size;
+    const int64_t side = impl_->side;
     const int64_t largest = impl_->LargestPass();
     for (int64_t begin = 0; begin < n; begin += largest) {
       const auto count = static_cast<int>(std::min<int64_t>(largest, n - begin));
@@ -506,12 +548,16 @@ EvalResult TrainingSession::EvalStep(const uint8_t* pixels, const int32_t* label
   });
 }
 
+void TrainingSession::EndEpoch(double objective) { impl_->watch.Add(objective); }
+
+bool TrainingSession::stops_early() const { return impl_->watch.stops(); }
+
 void TrainingSession::SaveCheckpoint(const std::string& path, int epoch, const EpochSoFar& so_far) {
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();
     WriteCheckpoint(path, impl_->options, impl_->State(),
-                    {.epoch = epoch, .global_step = impl_->steps.next_step(), .so_far = so_far});
+                    impl_->PointOf(epoch, so_far));
   });
 }
 
@@ -523,8 +569,7 @@ void TrainingSession::StartCheckpoint(const std::string& path, int epoch, const 
     impl_->stall.NextCheckpoint();
     const StallClock::Scope scope(impl_->stall);
     impl_->writer.Await();
-    const ResumePoint point{
-        .epoch = epoch, .global_step = impl_->steps.next_step(), .so_far = so_far};
+    const ResumePoint point = impl_->PointOf(epoch, so_far);
     impl_->writer.Start([path, point, options = impl_->options, state = impl_->StateNow(),
                          written = std::move(written)](const std::function<void()>& data_read) {
       Translated("saving a checkpoint",
@@ -547,6 +592,8 @@ int64_t TrainingSession::global_step() const { return impl_->steps.next_step(); 
 int64_t TrainingSession::replayed_steps() const { return impl_->graph.replays(); }
 
 double TrainingSession::learning_rate() const { return impl_->HeadRate(impl_->PeakShare()); }
+
+int TrainingSession::image_size() const { return impl_->side; }
 
 int64_t TrainingSession::parameter_count() const { return impl_->model.parameter_count(); }
 

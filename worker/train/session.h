@@ -3,7 +3,7 @@
 //
 // A trainer does: construct, LoadWeights or Resume, FitMemory, KeepPictures, then per epoch
 // StartEpoch, StartStep for each step of the plan with FinishedSteps now and then,
-// StartEvaluation, EvalStep, SaveCheckpoint on rank 0. All ranks make the same
+// StartEvaluation, EvalStep, EndEpoch, SaveCheckpoint on rank 0. All ranks make the same
 // calls; an empty slice is a call with n = 0.
 #pragma once
 
@@ -58,12 +58,16 @@ class TrainingSession {
   // Errors: kOutOfMemory (not even one picture fits).
   int FitMemory();
 
+  // Side of the epoch's pictures, pixels.
+  int image_size() const;
+
   // A store for decoded pictures in the device's memory, as large as `resident_bytes` says;
-  // null where that is nothing. After FitMemory, once.
+  // null where that is nothing. After FitMemory, and again where an epoch has another
+  // image_size, once the old one is gone: then its pictures are decoded at another scale.
   std::shared_ptr<PictureStore> KeepPictures();
 
   // Begins one optimizer step; on a GPU it returns before that has run, at most two
-  // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size; labels: [n];
+  // steps ahead. pixels: [n, H, W, 3], uint8, RGB, H = W = image_size(); labels: [n];
   // both are free again on return. n may be 0 (then both may be null). global_n: of
   // all ranks, > 0. With virtual ranks n is the sum of this rank's (see pieces.h). On a
   // GPU, n must be the same for all whole batches: a recorded step holds it.
@@ -89,6 +93,11 @@ class TrainingSession {
 
   // Shapes as TrainStep; label smoothing does not apply. No collective inside.
   EvalResult EvalStep(const uint8_t* pixels, const int32_t* labels, int n);
+
+  // The epoch's objective, the same on every rank, for what follows it: before the checkpoint.
+  void EndEpoch(double objective);
+  // Whether early stopping says that no further epoch is to be trained; after a Resume, too.
+  bool stops_early() const;
 
   // Writes model, optimizer, average, epoch, step and seed to one file: aside, synced,
   // renamed. epoch: the last finished one; so_far: of the one under way, if any. Any rank

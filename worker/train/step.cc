@@ -13,8 +13,11 @@ TrainingStep::TrainingStep(const TrainOptions& options, ResNet& model, Optimizer
       optimizer_(optimizer),
       average_(average),
       communicator_(communicator),
-      diverged_(at::zeros(
-          {}, model.working().front().options().dtype(at::kFloat).requires_grad(false))) {}
+      diverged_(
+          at::zeros({}, model.working().front().options().dtype(at::kFloat).requires_grad(false))) {
+  if (options.class_weights.empty()) return;
+  class_weights_ = at::tensor(options.class_weights, at::kDouble).to(diverged_.options());
+}
 
 at::Tensor TrainingStep::Run(const DeviceBatch& batch, const std::vector<Piece>& pieces,
                              int64_t global_n) {
@@ -40,7 +43,7 @@ void TrainingStep::RunPiece(const DeviceBatch& batch, NormStatistics statistics,
   if (batch.size() > 0) {
     const at::Tensor logits =
         model_.Forward(batch.Normalised(), statistics).to(at::kFloat);  // [n, classes]
-    const at::Tensor loss = LossSum(logits, batch, options_.label_smoothing);
+    const at::Tensor loss = LossSum(logits, batch, options_.label_smoothing, class_weights_);
     {
       at::NoGradGuard no_grad;
       figures[StepFigures::kLoss].copy_(loss);
@@ -77,14 +80,19 @@ at::Tensor TrainingStep::CheckFinite(const at::Tensor& figures) {
 
 void TrainingStep::ForgetDivergence() { diverged_.zero_(); }
 
-void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
-  std::vector<Reducer::Parameter> parameters;
+void TrainingStep::WantGradients(const std::vector<size_t>& learning) {
   for (const at::Tensor& working : model_.working()) {
     at::Tensor(working).set_requires_grad(false);
   }
+  for (const size_t index : learning) at::Tensor(model_.working()[index]).set_requires_grad(true);
+}
+
+void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
+  std::vector<Reducer::Parameter> parameters;
+  learning_ = learning;
+  WantGradients(learning);
   for (const size_t index : learning) {
     const at::Tensor& leaf = model_.working()[index];
-    at::Tensor(leaf).set_requires_grad(true);
     parameters.push_back({.leaf = leaf, .owner = model_.parameters()[index].tensor});
   }
   optimizer_.ClearGradients();
@@ -100,8 +108,7 @@ void TrainingStep::SetLearning(const std::vector<size_t>& learning) {
       communicator_);
 }
 
-void TrainingStep::TryPass(int64_t n) {
-  const int64_t side = options_.image_size;
+void TrainingStep::TryPass(int64_t n, int64_t side, const std::vector<size_t>& learning) {
   const at::Device device = diverged_.device();
   const DeviceBatch batch{
       .pixels = at::zeros({n, side, side, 3}, at::device(device).dtype(at::kByte)),
@@ -109,28 +116,55 @@ void TrainingStep::TryPass(int64_t n) {
       .compute = TypeOf(options_.precision)};
   const auto statistics =
       options_.freeze_batch_norm ? NormStatistics::kRunning : NormStatistics::kBatchUntracked;
+  // However it ends: as it was, without gradients.
+  struct Restore {
+    TrainingStep& step;
+    ~Restore() {
+      for (at::Tensor leaf : step.model_.working()) leaf.mutable_grad().reset();
+      step.WantGradients(step.learning_);
+    }
+  } const restore{*this};
+  WantGradients(learning);
   // No pass is open, so the reducer takes nothing and the gradients stay at the leaves.
   const at::Tensor logits = model_.Forward(batch.Normalised(), statistics).to(at::kFloat);
-  torch::autograd::backward({LossSum(logits, batch.labels, options_.label_smoothing)}, {});
-  for (at::Tensor leaf : model_.working()) leaf.mutable_grad().reset();
+  torch::autograd::backward(
+      {LossSum(logits, batch.labels, options_.label_smoothing, class_weights_)}, {});
 }
 
 at::Tensor TrainingStep::Predict(const DeviceBatch& batch) {
   at::NoGradGuard no_grad;
-  return model_.Forward(batch.Normalised(), NormStatistics::kRunning).to(at::kFloat);
+  const at::Tensor images = batch.Normalised();
+  const auto logits = [&](const at::Tensor& view) {
+    return model_.Forward(view, NormStatistics::kRunning).to(at::kFloat);
+  };
+  if (options_.evaluation_views == Views::kOne) return logits(images);
+  std::vector<at::Tensor> views = {at::log_softmax(logits(images), 1)};
+  const auto add = [&](at::IntArrayRef axes) {
+    const at::Tensor flipped = images.flip(axes).contiguous(at::MemoryFormat::ChannelsLast);
+    views.push_back(at::log_softmax(logits(flipped), 1));
+  };
+  add({3});
+  if (options_.evaluation_views == Views::kFlips) {
+    add({2});
+    add({2, 3});
+  }
+  // Their probabilities' sum, as logits; the mean's differ by a constant.
+  return at::logsumexp(at::stack(views), 0);
 }
 
 at::Tensor TrainingStep::LossSum(const at::Tensor& logits, const at::Tensor& labels,
-                                 double smoothing) {
-  return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Sum,
+                                 double smoothing, const at::Tensor& weights) {
+  const auto weight = weights.defined() ? std::optional(weights) : std::nullopt;
+  return at::cross_entropy_loss(logits, labels, weight, at::Reduction::Sum,
                                 /*ignore_index=*/-100, smoothing);
 }
 
 at::Tensor TrainingStep::LossSum(const at::Tensor& logits, const DeviceBatch& batch,
-                                 double smoothing) {
-  if (!batch.mixed()) return LossSum(logits, batch.labels, smoothing);
+                                 double smoothing, const at::Tensor& weights) {
+  if (!batch.mixed()) return LossSum(logits, batch.labels, smoothing, weights);
+  const auto weight = weights.defined() ? std::optional(weights) : std::nullopt;
   const auto losses = [&](const at::Tensor& labels) {  // [n]
-    return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::None,
+    return at::cross_entropy_loss(logits, labels, weight, at::Reduction::None,
                                   /*ignore_index=*/-100, smoothing);
   };
   const at::Tensor& shares = batch.partner_shares;

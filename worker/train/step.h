@@ -54,21 +54,26 @@ class TrainingStep {
   // The next step is again one like any other: after the weights were replaced.
   void ForgetDivergence();
 
-  // Forward and backward of `n` made-up pictures, leaving no trace: whether they fit.
+  // Forward and backward of `n` made-up pictures of side * side pixels where these parameters
+  // learn, by index, leaving no trace: whether they fit.
   // Errors: kOutOfMemory.
-  void TryPass(int64_t n);
+  void TryPass(int64_t n, int64_t side, const std::vector<size_t>& learning);
 
-  // Logits, [n, classes], float32.
+  // Logits, [n, classes], float32; of the views' mean probabilities where there are several.
   at::Tensor Predict(const DeviceBatch& batch);
 
-  // The sum of the batch's losses; labels: [n], int64.
-  static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing);
+  // The sum of the batch's losses; labels: [n], int64; weights: [classes], float32, or undefined.
+  static at::Tensor LossSum(const at::Tensor& logits, const at::Tensor& labels, double smoothing,
+                            const at::Tensor& weights = {});
   // Likewise, with label smoothing as in training; a mixed picture's loss is that of both its
   // labels, by their shares.
-  static at::Tensor LossSum(const at::Tensor& logits, const DeviceBatch& batch, double smoothing);
+  static at::Tensor LossSum(const at::Tensor& logits, const DeviceBatch& batch, double smoothing,
+                            const at::Tensor& weights = {});
 
  private:
   NormStatistics StatisticsOf(size_t piece) const;
+  // Which parameters are leaves that want a gradient.
+  void WantGradients(const std::vector<size_t>& learning);
   void RunPiece(const DeviceBatch& batch, NormStatistics statistics, int64_t global_n);
   at::Tensor CheckFinite(const at::Tensor& figures);
 
@@ -77,9 +82,11 @@ class TrainingStep {
   Optimizer& optimizer_;
   WeightAverage* average_;
   Communicator& communicator_;
+  std::vector<size_t> learning_;
   std::unique_ptr<Reducer> reducer_;
   std::function<void()> before_move_;
-  at::Tensor diverged_;  // [], float32: 1 once a step was not finite
+  at::Tensor diverged_;       // [], float32: 1 once a step was not finite
+  at::Tensor class_weights_;  // [classes], float32, on the device; or undefined
 };
 
 }  // namespace mead::train

@@ -1,6 +1,7 @@
 #include "worker/trainer/options.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,10 +10,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/augment/augment_words.h"
-#include "common/sha256.h"
 
 namespace mead::trainer {
 namespace {
+
+constexpr int kStages = 4;  // of a ResNet
 
 // [low, high] or the default pair of a repeated field.
 std::pair<double, double> PairOf(const google::protobuf::RepeatedField<double>& values,
@@ -50,6 +52,33 @@ train::OptimizerOptions ToOptimizer(const v1::OptimizerConfig& config) {
   return out;
 }
 
+train::Phase ToPhase(const v1::Phase& phase) {
+  train::Phase out{.epochs = phase.epochs(),
+                   .freeze_body = phase.freeze() == "body",
+                   .stage_lr_scales = {},
+                   .image_size = phase.image_size()};
+  const int factors = phase.lr_scale_size();
+  if (factors == kStages + 1) {
+    out.stage_lr_scales.assign(phase.lr_scale().begin(), phase.lr_scale().end() - 1);
+    out.head_lr_scale = phase.lr_scale(kStages);
+  } else if (factors == 2) {
+    out.body_lr_scale = phase.lr_scale(0);
+    out.head_lr_scale = phase.lr_scale(1);
+  } else if (factors != 0) {
+    throw train::TrainError(train::ErrorKind::kUserError,
+                            absl::StrCat("lr_scale needs two numbers, or five, got ", factors));
+  }
+  const std::string& freeze = phase.freeze();
+  if (freeze.size() == 6 && freeze.starts_with("layer") && freeze[5] >= '1' && freeze[5] <= '4') {
+    out.frozen_stages = freeze[5] - '0';
+  } else if (!freeze.empty() && freeze != "none" && freeze != "body") {
+    throw train::TrainError(
+        train::ErrorKind::kUserError,
+        absl::StrCat("freeze is none, body or layer1 to layer4, got '", freeze, "'"));
+  }
+  return out;
+}
+
 }  // namespace
 
 int EpochsOf(const v1::TrainConfig& config) {
@@ -81,17 +110,18 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.steps_per_epoch = steps_per_epoch;
   out.epochs = EpochsOf(config);
   for (const v1::Phase& phase : config.phases()) {
-    const auto [body, head] = PairOf(phase.lr_scale(), "lr_scale", 1, 1);
-    if (phase.has_freeze() && phase.freeze() != "none" && phase.freeze() != "body") {
-      throw train::TrainError(train::ErrorKind::kUserError,
-                              absl::StrCat("freeze is none or body, got '", phase.freeze(), "'"));
-    }
-    out.phases.push_back({.epochs = phase.epochs(),
-                          .freeze_body = phase.freeze() == "body",
-                          .body_lr_scale = body,
-                          .head_lr_scale = head});
+    out.phases.push_back(ToPhase(phase));
   }
   if (config.has_schedule()) out.schedule = train::ScheduleFromName(config.schedule());
+  out.warmup_epochs = config.warmup_epochs();
+  out.step_epochs.assign(config.step_epochs().begin(), config.step_epochs().end());
+  if (config.has_lr_gamma()) out.lr_gamma = config.lr_gamma();
+  if (config.has_patience()) out.patience = config.patience();
+  out.maximize = prepare.objective().goal() != "minimize";
+  if (config.has_early_stopping()) {
+    out.stop_patience = std::max(1, config.early_stopping().patience());
+    out.stop_min_delta = config.early_stopping().min_delta();
+  }
   out.optimizer = ToOptimizer(config.optimizer());
   out.clip_grad_norm = config.optimizer().clip_grad_norm();
   out.ema_decay = config.ema();
@@ -106,6 +136,10 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   if (config.has_label_smoothing()) out.label_smoothing = config.label_smoothing();
   out.mixes = ToMixOptions(config.augment()).any();
   out.freeze_batch_norm = config.freeze_batch_norm();
+  if (config.has_test_time_augment()) {
+    out.evaluation_views = train::ViewsFromName(config.test_time_augment());
+  }
+  if (config.has_stride()) out.stride_in_first = train::StrideInFirstFromName(config.stride());
   out.micro_batch = config.micro_batch();
   out.virtual_ranks = VirtualRanksOf(config);
   if (config.has_resident()) out.resident_bytes = train::ResidentBytesFromName(config.resident());
@@ -113,6 +147,25 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
   out.device = prepare.device();
   out.threads = std::max(1, prepare.threads());
   return out;
+}
+
+std::vector<double> ClassWeightsOf(const v1::TrainConfig& config,
+                                   const std::vector<uint64_t>& counts) {
+  if (!config.has_class_weights() || config.class_weights() == "none") return {};
+  if (config.class_weights() != "balanced") {
+    throw train::TrainError(
+        train::ErrorKind::kUserError,
+        absl::StrCat("class_weights is none or balanced, got '", config.class_weights(), "'"));
+  }
+  const auto samples =
+      static_cast<double>(std::accumulate(counts.begin(), counts.end(), uint64_t{0}));
+  const auto present =
+      static_cast<double>(std::ranges::count_if(counts, [](uint64_t count) { return count > 0; }));
+  std::vector<double> weights;
+  for (const uint64_t count : counts) {
+    weights.push_back(count == 0 ? 0 : samples / (present * static_cast<double>(count)));
+  }
+  return weights;
 }
 
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
@@ -129,12 +182,12 @@ AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config) {
   return out;
 }
 
-data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string_view manifest,
+data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string manifest_digest,
                                          std::function<void(const std::string&)> say) {
   data::DecodedCacheOptions cache;
   cache.dir = prepare.cache_dir();
   cache.limit_bytes = prepare.cache_limit_bytes();
-  cache.dataset_digest = DigestOf(manifest);
+  cache.dataset_digest = std::move(manifest_digest);
   cache.say = std::move(say);
   return cache;
 }

@@ -1,9 +1,11 @@
 // From the API's words to those of the training step and the data plane.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/augment/augment_plan.h"
 #include "common/augment/mix.h"
@@ -29,12 +31,19 @@ uint64_t SeedOf(const v1::TrainConfig& config);
 // 0: not deterministic.
 int VirtualRanksOf(const v1::TrainConfig& config);
 
+// By class: none, or pictures / (classes with pictures * pictures of the class), which is 1 on
+// average over the pictures; 0 for a class without any. counts: of the training split.
+// Source: sklearn.utils.class_weight.compute_class_weight("balanced").
+// Errors: TrainError kUserError.
+std::vector<double> ClassWeightsOf(const v1::TrainConfig& config,
+                                   const std::vector<uint64_t>& counts);
+
 // Errors: TrainError kUserError.
 MixOptions ToMixOptions(const v1::AugmentConfig& config);
 AugmentOptions ToAugmentOptions(const v1::AugmentConfig& config);
 
-// The node's cache of decoded pictures, for a data set with this manifest.
-data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string_view manifest,
+// The node's cache of decoded pictures, for the data set whose manifest has this digest.
+data::DecodedCacheOptions ToDecodedCache(const v1::Prepare& prepare, std::string manifest_digest,
                                          std::function<void(const std::string&)> say);
 // When checkpoints are due in the midst of an epoch.
 CheckpointSchedule CheckpointScheduleOf(const v1::CheckpointConfig& config);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <new>
 #include <optional>
@@ -17,7 +18,6 @@
 #include "absl/time/time.h"
 #include "common/augment/mix.h"
 #include "common/augment/picture_store.h"
-#include "common/base/classification_metrics.h"
 #include "common/base/confusion_matrix.h"
 #include "common/base/epoch_plan.h"
 #include "common/clock.h"
@@ -27,11 +27,14 @@
 #include "worker/data/loader.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/comm/rendezvous.h"
+#include "worker/train/image_size.h"
 #include "worker/train/session.h"
 #include "worker/trainer/available_memory.h"
 #include "worker/trainer/checkpointing.h"
 #include "worker/trainer/evaluation_record.h"
+#include "worker/trainer/epoch_metrics.h"
 #include "worker/trainer/options.h"
+#include "worker/trainer/trial_plans.h"
 
 namespace mead::trainer {
 namespace {
@@ -74,20 +77,27 @@ class TrialRun {
   TrialRun(const v1::Prepare& prepare, AgentLink& link)
       : prepare_(prepare), config_(prepare.config()), link_(link) {}
 
-  void Run() {
+  // Returns what there is to say of an end before the last epoch; empty after all of them.
+  std::string Run() {
     PrepareData();
     ReportReady();
     JoinGang(AwaitGo());
-    for (int epoch = first_epoch_; epoch <= EpochsOf(config_); ++epoch) {
+    int epoch = first_epoch_;
+    for (; epoch <= EpochsOf(config_) && !session_->stops_early(); ++epoch) {
       // Only the first may have been begun by an attempt before this one.
       so_far_ = epoch == first_epoch_ ? resumed_so_far_ : train::EpochSoFar();
       Train(epoch);
       Evaluate(epoch);
-      ReportEpoch(epoch);
+      EndEpoch(epoch);
       checkpoints_->WriteEpoch(epoch);
       SavePredictions(epoch);
     }
     session_->AwaitCheckpoint();
+    if (!session_->stops_early() || epoch > EpochsOf(config_)) return "";
+    const std::string words =
+        EarlyStopWords(prepare_.objective(), config_.early_stopping(), epoch - 1);
+    if (is_rank_zero()) Say(words);
+    return words;
   }
 
  private:
@@ -98,6 +108,7 @@ class TrialRun {
     const std::string manifest = OrThrow(ReadFile(prepare_.manifest_path()));
     manifest_digest_ = DigestOf(manifest);
     manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
+    plans_.emplace(config_, manifest_, prepare_.world_size());
     record_.emplace(manifest_);
     if (!record_->kept() && is_rank_zero()) {
       Say(
@@ -108,23 +119,32 @@ class TrialRun {
     // The session checks these too, but only after Go; a wrong one should not
     // bring a whole gang together first.
     options_ = ToTrainOptions(prepare_, static_cast<int>(manifest_.classes.size()),
-                              static_cast<int64_t>(PlanOf(dataset::Split::kTrain, 1).steps()));
+                              static_cast<int64_t>(plans_->Training(1).steps()));
+    options_.class_weights = ClassWeightsOf(config_, manifest_.ClassCounts(dataset::Split::kTrain));
     train::Validate(options_);
+    MakeLoaders(train::ImageSizeOfEpoch(options_, prepare_.resume_epoch() + 1));
+    if (is_rank_zero() && prepare_.world_size() > 1) {
+      store_ = train::RendezvousStore::Serve(prepare_.host(), kRendezvousTimeout);
+    }
+  }
+
+  // Those of another size go first, with the pictures that they keep.
+  void MakeLoaders(int image_size) {
+    train_loader_.reset();
+    val_loader_.reset();
+    loaders_size_ = image_size;
     data::LoaderOptions loader;
     loader.manifest = &manifest_;
     loader.shard_paths.assign(prepare_.shard_paths().begin(), prepare_.shard_paths().end());
-    loader.image_size = options_.image_size;
+    loader.image_size = loaders_size_;
     loader.augment = ToAugmentOptions(config_.augment());
     loader.seed = options_.seed;
     loader.threads = LoaderThreads(prepare_);
-    loader.shared_cache = ToDecodedCache(prepare_, manifest, Say);
+    loader.shared_cache = ToDecodedCache(prepare_, manifest_digest_, Say);
     loader.split = dataset::Split::kTrain;
     train_loader_ = OrThrow(data::Loader::Create(loader));
     loader.split = dataset::Split::kVal;
     val_loader_ = OrThrow(data::Loader::Create(loader));
-    if (is_rank_zero() && prepare_.world_size() > 1) {
-      store_ = train::RendezvousStore::Serve(prepare_.host(), kRendezvousTimeout);
-    }
   }
 
   void ReportReady() {
@@ -132,8 +152,7 @@ class TrialRun {
     v1::MemberReady& ready = *message.mutable_ready();
     if (store_ != nullptr) ready.set_rendezvous(store_->address());
     ready.set_plan_digest(
-        PlanOf(dataset::Split::kTrain, prepare_.resume_epoch() + 1, prepare_.resume_step())
-            .Digest());
+        plans_->Training(prepare_.resume_epoch() + 1, prepare_.resume_step()).Digest());
     link_.Send(std::move(message));
   }
 
@@ -172,8 +191,7 @@ class TrialRun {
     }
     FitMemory();
     checkpoints_ = std::make_unique<Checkpointing>(prepare_, *session_, link_);
-    pictures_ = session_->KeepPictures();
-    if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
+    KeepPictures();
     Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
                         prepare_.rank(), prepare_.world_size(), options_.model,
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
@@ -205,6 +223,22 @@ class TrialRun {
     }
   }
 
+  void KeepPictures() {
+    pictures_ = session_->KeepPictures();
+    if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
+  }
+
+  // A phase with another image_size decodes, and keeps, at another scale.
+  void FollowImageSize() {
+    if (session_->image_size() == loaders_size_) return;
+    pictures_.reset();
+    MakeLoaders(session_->image_size());
+    KeepPictures();
+    resident_said_ = 0;
+    Say(absl::StrFormat("rank %d goes on with pictures of %d x %d", prepare_.rank(), loaders_size_,
+                        loaders_size_));
+  }
+
   // Before the first step, so that a batch that does not fit costs no epoch.
   void FitMemory() {
     const int piece = session_->FitMemory();
@@ -218,60 +252,33 @@ class TrialRun {
                             : ", the most that fits into memory,"));
   }
 
-  // Evaluation keeps the samples' order; both use every sample exactly once. With
-  // virtual ranks training is planned for those, whatever the number of real ones.
-  EpochPlan PlanOf(dataset::Split split, int epoch, int64_t first_step = 0) const {
-    const bool train = split == dataset::Split::kTrain;
-    const int virtual_ranks = train ? VirtualRanksOf(config_) : 0;
-    const int ranks = virtual_ranks > 0 ? virtual_ranks : prepare_.world_size();
-    return EpochPlan({.num_samples = manifest_.Count(split),
-                      .seed = SeedOf(config_),
-                      .epoch = static_cast<uint64_t>(epoch),
-                      .batch_size = static_cast<uint64_t>(BatchSizeOf(config_)),
-                      .world_size = static_cast<uint32_t>(ranks),
-                      .shuffle = train,
-                      .first_step = static_cast<uint64_t>(first_step)});
-  }
-
-  // What is mixed in this rank's slice of a step, with the picture of another rank's behind it.
-  // begin: the slice's place in the global batch.
-  BatchMix Mix(int epoch, const EpochPlan& plan, uint64_t step, size_t begin,
-               std::vector<uint64_t>& slice) const {
-    const std::span<const uint64_t> batch = plan.Batch(step);
-    BatchMix mix = PartnersOf(batch.size(), begin, slice.size());
-    mix.plan = DrawMix({SeedOf(config_), static_cast<uint64_t>(epoch), step},
-                       ToMixOptions(config_.augment()), options_.image_size);
-    const std::optional<size_t> extra = PlaceFromElsewhere(batch.size(), begin, slice.size());
-    if (extra.has_value()) slice.push_back(batch[*extra]);
-    return mix;
-  }
-
-  // Sets the loader to work on this rank's slices of the plan. mixing: gets what is mixed in
-  // each of its steps, or null.
+  // Sets the loader to work on this rank's share of the plan. mixing: gets what is mixed in each
+  // of its steps, or null; with it a step's share has a picture of another rank's behind it, where
+  // one is needed.
   void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan,
                    std::vector<BatchMix>* mixing = nullptr) {
-    std::vector<std::vector<uint64_t>> steps(plan.steps() - plan.first_step());
-    // A rank has one part of the plan, or as many virtual ones next to each other.
-    const auto parts =
-        plan.world_size() / static_cast<uint32_t>(std::max(1, prepare_.world_size()));
-    const auto first = static_cast<uint32_t>(prepare_.rank()) * parts;
-    for (uint64_t i = 0; i < steps.size(); ++i) {
-      for (uint32_t part = first; part < first + parts; ++part) {
-        const auto slice = plan.Slice(plan.first_step() + i, part);
-        steps[i].insert(steps[i].end(), slice.begin(), slice.end());
-      }
-      if (mixing != nullptr) {
-        const uint64_t step = plan.first_step() + i;
-        const auto begin = plan.Slice(step, first).data() - plan.Batch(step).data();
-        mixing->push_back(Mix(epoch, plan, step, static_cast<size_t>(begin), steps[i]));
-      }
+    TrialPlans::Share share = plans_->ShareOf(plan, prepare_.rank());
+    for (uint64_t i = 0; mixing != nullptr && i < share.steps.size(); ++i) {
+      const uint64_t step = plan.first_step() + i;
+      const uint64_t size = plan.BatchSize(step);
+      const uint64_t begin = plans_->BeginOf(plan, step, prepare_.rank());
+      BatchMix& mix = mixing->emplace_back(PartnersOf(size, begin, share.steps[i].size()));
+      mix.plan = DrawMix({SeedOf(config_), static_cast<uint64_t>(epoch), step},
+                         ToMixOptions(config_.augment()), loaders_size_);
+      const auto extra = PlaceFromElsewhere(size, begin, share.steps[i].size());
+      if (!extra.has_value()) continue;
+      const TrialPlans::Use use = plans_->At(plan, step, *extra);
+      share.steps[i].push_back(use.sample);
+      if (plan.balanced()) share.turns[i].push_back(use.turn);
     }
-    OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(steps)));
+    OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(share.steps),
+                              std::move(share.turns)));
   }
 
   void Train(int epoch) {
-    const EpochPlan plan = PlanOf(dataset::Split::kTrain, epoch, so_far_.steps);
+    const EpochPlan plan = plans_->Training(epoch, so_far_.steps);
     session_->StartEpoch(epoch);
+    FollowImageSize();
     checkpoints_->StartEpoch(epoch, so_far_);
     const double seconds_before = so_far_.seconds;
     const absl::Time start = RealClock().Now();
@@ -288,7 +295,7 @@ class TrialRun {
                           batch.planned.empty() ? nullptr : batch.planned.data(), mix);
       // What only lends its pixels to a mixture is another rank's.
       batch.indices.resize(static_cast<size_t>(n));
-      checkpoints_->Feed(step, batch.indices);
+      checkpoints_->Feed(step, plans_->ToPlan(std::move(batch.indices)));
       const auto begun = static_cast<int64_t>(step) + 1;
       const bool last = step + 1 == plan.steps();
       const bool may_be_due = !last && checkpoints_->MayBeDue(begun);
@@ -335,7 +342,7 @@ class TrialRun {
     double loss_sum = 0;
     record_->Start();
     session_->StartEvaluation();
-    const EpochPlan plan = PlanOf(dataset::Split::kVal, 1);
+    const EpochPlan plan = plans_->Evaluation();
     StartLoader(*val_loader_, epoch, plan);
     for (uint64_t step = 0; step < plan.steps(); ++step) {
       const data::Batch batch = OrThrow(val_loader_->Next());
@@ -368,47 +375,31 @@ class TrialRun {
     val_loss_ = total_loss / static_cast<double>(std::max<int64_t>(1, confusion_.total()));
   }
 
-  void ReportEpoch(int epoch) {
-    if (!is_rank_zero()) return;
+  // Rank 0 reports, and its objective is everybody's, so that all decide alike what follows.
+  void EndEpoch(int epoch) {
+    auto metrics = EpochMetrics(so_far_, confusion_, val_loss_, manifest_.classes);
+    metrics["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
+    record_->AddMetrics(metrics);
+    if (is_rank_zero()) ReportEpoch(epoch, metrics);
+    const double mine = is_rank_zero() ? ObjectiveOf(prepare_.objective(), metrics) : 0;
+    session_->EndEpoch(communicator_->SumOverRanks(std::vector<double>{mine})[0]);
+  }
+
+  void ReportEpoch(int epoch, const std::map<std::string, double>& metrics) {
     v1::AttachRequest message;
     v1::EpochReport& report = *message.mutable_epoch();
     report.set_epoch(epoch);
     report.set_step(session_->global_step());
-    report.set_plan_digest(PlanOf(dataset::Split::kTrain, epoch).Digest());
+    report.set_plan_digest(plans_->Training(epoch).Digest());
     SetLedger(so_far_.ledger, *report.mutable_ledger());
-    const auto samples = static_cast<double>(std::max<int64_t>(1, so_far_.samples));
-    const double seconds = std::max(1e-9, so_far_.seconds);
-    const ClassificationMetrics metrics = ComputeMetrics(confusion_);
-    auto& out = *report.mutable_metrics();
-    out["train/loss"] = so_far_.loss_sum / samples;
-    out["train/accuracy"] = static_cast<double>(so_far_.correct) / samples;
-    out["train/images_per_second"] = samples / seconds;
-    out["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
-    out["lr"] = so_far_.learning_rate;
-    out["val/loss"] = val_loss_;
-    out["val/accuracy"] = metrics.accuracy;
-    out["val/balanced_accuracy"] = metrics.balanced_accuracy;
-    out["val/macro_f1"] = metrics.macro_f1;
-    out["val/mcc"] = metrics.mcc;
-    out["val/r_k"] = metrics.r_k;
-    out["val/one_vs_rest_accuracy"] = metrics.one_vs_rest_accuracy;
-    std::map<std::string, double> of_scores;
-    record_->AddMetrics(of_scores);
-    out.insert(of_scores.begin(), of_scores.end());
-    for (size_t i = 0; i < manifest_.classes.size(); ++i) {
-      const std::string& name = manifest_.classes[i];
-      out["val/recall/" + name] = metrics.classes[i].recall;
-      out["val/precision/" + name] = metrics.classes[i].precision;
-      out["val/specificity/" + name] = metrics.classes[i].specificity;
-      out["val/f1/" + name] = metrics.classes[i].f1;
-      report.mutable_confusion()->add_classes(name);
-    }
+    report.mutable_metrics()->insert(metrics.begin(), metrics.end());
+    for (const std::string& name : manifest_.classes) report.mutable_confusion()->add_classes(name);
     for (const int64_t count : confusion_.counts()) report.mutable_confusion()->add_counts(count);
-    Say(
-        absl::StrFormat("epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
-                        "%.4f; %.1f images/s",
-                        epoch, EpochsOf(config_), out["train/loss"], out["train/accuracy"],
-                        val_loss_, metrics.accuracy, out["train/images_per_second"]));
+    Say(absl::StrFormat(
+        "epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
+        "%.4f; %.1f images/s",
+        epoch, EpochsOf(config_), metrics.at("train/loss"), metrics.at("train/accuracy"), val_loss_,
+        metrics.at("val/accuracy"), metrics.at("train/images_per_second")));
     link_.Send(std::move(message));
   }
 
@@ -454,7 +445,9 @@ class TrialRun {
   dataset::Manifest manifest_;
   std::string manifest_digest_;
   std::optional<EvaluationRecord> record_;
+  std::optional<TrialPlans> plans_;
   train::TrainOptions options_;
+  int loaders_size_ = 0;  // side of their pictures, pixels
   std::unique_ptr<data::Loader> train_loader_;
   std::unique_ptr<data::Loader> val_loader_;
   std::shared_ptr<train::RendezvousStore> store_;
@@ -484,8 +477,9 @@ v1::MemberExited Failed(v1::FailureKind kind, const std::string& message) {
 }  // namespace
 
 v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
+  std::string words;
   try {
-    TrialRun(prepare, link).Run();
+    words = TrialRun(prepare, link).Run();
   } catch (const UnusableCheckpoint& error) {
     v1::MemberExited exited = Failed(ToFailureKind(error.kind()), error.what());
     exited.set_checkpoint_damaged(true);
@@ -500,6 +494,7 @@ v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
   }
   v1::MemberExited exited;
   exited.set_succeeded(true);
+  exited.set_message(words);
   return exited;
 }
 

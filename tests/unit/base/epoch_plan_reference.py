@@ -1,6 +1,6 @@
 """An independent implementation of common/base/epoch_plan.h and rng.h.
 
-Prints the order and digest that epoch_plan_test.cc pins:
+Prints the orders and the digest that epoch_plan_test.cc and balanced_order_test.cc pin:
     python3 tests/unit/base/epoch_plan_reference.py
 """
 
@@ -48,13 +48,31 @@ def below(numbers, n):
             return product >> 64
 
 
-def order(samples, seed, epoch):
-    numbers = for_key(seed, epoch, 0, 0)
-    values = list(range(samples))
-    for left in range(samples, 1, -1):
+def shuffle(numbers, values):
+    for left in range(len(values), 1, -1):
         chosen = below(numbers, left)
         values[left - 1], values[chosen] = values[chosen], values[left - 1]
     return values
+
+
+def order(samples, seed, epoch):
+    return shuffle(for_key(seed, epoch, 0, 0), list(range(samples)))
+
+
+def balanced_order(counts, seed, epoch):
+    draws = sum(counts)
+    labels = shuffle(for_key(seed, epoch, MASK, 0), [c for c, n in enumerate(counts) if n])
+    chosen = []
+    for place, label in enumerate(labels):
+        begin = sum(counts[:label])
+        samples = list(range(begin, begin + counts[label]))
+        numbers = for_key(seed, epoch, MASK - 1, label)
+        quota = draws // len(labels) + (place < draws % len(labels))
+        drawn = []
+        while len(drawn) < quota:
+            drawn += shuffle(numbers, samples)
+        chosen += drawn[:quota]
+    return shuffle(for_key(seed, epoch, MASK - 2, 0), chosen)
 
 
 def digest(samples, batch, world, values):
@@ -69,3 +87,4 @@ if __name__ == "__main__":
     values = order(samples=10, seed=7, epoch=3)
     print(", ".join(map(str, values)))
     print(digest(10, 4, 2, values))
+    print(", ".join(map(str, balanced_order([6, 0, 3, 1], seed=7, epoch=3))))

@@ -119,6 +119,8 @@ TEST_F(SubmitTest, WeightsAreUploadedAfterTheSpecWasAccepted) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   ASSERT_EQ(server_.state().submitted.size(), 2u);
   EXPECT_TRUE(server_.state().submitted[0].dry_run());
+  EXPECT_EQ(server_.state().submitted[0].spec().train().weights(), "net.safetensors")
+      << "defaults depend on it";
   EXPECT_FALSE(server_.state().submitted[1].dry_run());
   EXPECT_EQ(server_.state().submitted[1].spec().train().weights(), "net.safetensors");
   EXPECT_EQ(server_.state().submitted[1].spec().train().weights_artifact(), DigestOf(weights));

@@ -39,7 +39,7 @@ train:
   epochs: 12
   schedule: one_cycle
   optimizer: {name: adamw, lr: 1e-3, momentum: 0.9, weight_decay: 0, nesterov: true, beta1: 0.9, beta2: 0.99, trust_coefficient: 0.002, clip_grad_norm: 1}
-  phases: [{epochs: 4, freeze: body}, {epochs: 8, lr_scale: [0.1, 1]}]
+  phases: [{epochs: 4, freeze: body, image_size: 128}, {epochs: 8, lr_scale: [0.1, 1]}]
   augment: {rotate: 180, flip: both, crop_scale: [0.7, 1], lighting: 0.2, mixup: 0.2, cutmix: 1, erasing: 0.25, position_box: mask}
   precision: bf16
   seed: 1
@@ -53,6 +53,16 @@ train:
   resident: off
   gradients_on_wire: bf16
   checkpoint: {every_steps: 500, every_minutes: 2.5, keep_best: 2, keep_latest: 3}
+  warmup_epochs: 0.5
+  step_epochs: [4, 8]
+  lr_gamma: 0.2
+  patience: 2
+  class_weights: balanced
+  sampling: balanced
+  early_stopping: {patience: 3, min_delta: 0.001}
+  test_time_augment: flips
+  stride: v1
+  defaults: kvasir
 space:
   optimizer.lr: {log_uniform: [1e-4, 1e-1]}
   optimizer.weight_decay: {choice: [0, 1e-4]}

@@ -57,6 +57,21 @@ TEST(Progress, WhatIsNotANumberIsNeverTheBest) {
   }
 }
 
+TEST(Progress, ATrialThatEndsEarlyAndWellKeepsItsWords) {
+  Cluster cluster = Running(1);
+  cluster.Report("s-0", 1, 0.5);
+  const GangMember member = cluster.trial("s-0").gang.at(0);
+  cluster.Do(MemberExited{.worker = member.worker,
+                          .trial = cluster.Ref("s-0"),
+                          .rank = 0,
+                          .succeeded = true,
+                          .kind = FailureKind::kNone,
+                          .message = "stopped early after epoch 1"});
+  EXPECT_EQ(cluster.trial("s-0").state, TrialState::kSucceeded);
+  EXPECT_EQ(cluster.trial("s-0").message, "stopped early after epoch 1");
+  EXPECT_EQ(cluster.trial("s-0").epochs_done, 1);
+}
+
 TEST(Progress, TheBestCheckpointIsTheBestEpochsInEitherOrder) {
   Cluster cluster = Running(1);
   cluster.Report("s-0", 1, 0.5);

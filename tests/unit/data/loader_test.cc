@@ -356,6 +356,28 @@ TEST_F(LoaderTest, RanksTogetherSeeWhatOneRankSees) {
   EXPECT_EQ(together, expected);
 }
 
+// An epoch of balanced classes uses some pictures several times.
+TEST_F(LoaderTest, EveryTurnOfAPictureLooksOtherwise) {
+  const auto loader = Loader::Create(Options()).value();
+  ASSERT_TRUE(loader->StartEpoch(1, {{3, 3}, {3}}).ok());
+  const Batch same = loader->Next().value();
+  const std::vector<uint8_t> first = loader->Next().value().pixels;
+  ASSERT_TRUE(loader->StartEpoch(1, {{3, 3}, {3}}, {{0, 1}, {2}}).ok());
+  const Batch turns = loader->Next().value();
+  const std::vector<uint8_t> third = loader->Next().value().pixels;
+  const auto picture = [](const Batch& batch, size_t place) {
+    const auto begin = batch.pixels.begin() + static_cast<std::ptrdiff_t>(place * kPictureBytes);
+    return std::vector<uint8_t>(begin, begin + static_cast<std::ptrdiff_t>(kPictureBytes));
+  };
+  EXPECT_EQ(picture(same, 0), first);
+  EXPECT_EQ(picture(same, 1), first);
+  EXPECT_EQ(picture(turns, 0), first);
+  EXPECT_NE(picture(turns, 1), first);
+  EXPECT_NE(third, first);
+  EXPECT_NE(third, picture(turns, 1));
+  EXPECT_EQ(loader->StartEpoch(1, {{3, 3}}, {{0}}).code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(LoaderTest, EmptyStepsGiveEmptyBatchesInTheirPlace) {
   const auto loader = Loader::Create(Options()).value();
   ASSERT_TRUE(loader->StartEpoch(1, {{}, {3, 1}, {}, {}, {2}, {}}).ok());

@@ -13,6 +13,7 @@ core::ClusterState StateOfOneTrial() {
   v1::SweepSpec spec;
   spec.set_name("a");
   spec.set_dataset("set");
+  spec.mutable_objective()->set_metric("val/loss");
   v1::Dimension& name = *spec.add_space();
   name.set_path("optimizer.name");
   name.mutable_choice()->add_values()->set_text("adamw");
@@ -45,6 +46,8 @@ TEST(CommandMessagesTest, AnAssignHoldsTheTrialsOwnConfiguration) {
   EXPECT_DOUBLE_EQ(assign.config().optimizer().lr(), 0.001) << "the chosen optimizer's default";
   EXPECT_EQ(assign.config().precision(), "bf16") << "the worker has GPUs";
   EXPECT_EQ(assign.manifest_digest(), "sha256:manifest");
+  EXPECT_EQ(assign.objective().metric(), "val/loss");
+  EXPECT_EQ(assign.objective().goal(), "minimize");
   EXPECT_EQ(assign.resume_from().epoch(), 3);
   EXPECT_EQ(assign.resume_from().step(), 11);
   EXPECT_EQ(assign.resume_from().size_bytes(), 77u);

@@ -70,6 +70,71 @@ TEST(SpecDefaultsTest, DeterministicTrialsAreCutIntoFour) {
   EXPECT_EQ(plain.optimizer().clip_grad_norm(), 0);
 }
 
+TEST(SpecDefaultsTest, ASchedulesOwnKeysAreFilledForItAlone) {
+  v1::TrainConfig plain, step, plateau;
+  step.set_schedule("step");
+  plateau.set_schedule("plateau");
+  for (v1::TrainConfig* config : {&plain, &step, &plateau}) FillTrainDefaults(*config, "any");
+  EXPECT_TRUE(plain.has_warmup_epochs());
+  EXPECT_EQ(plain.class_weights(), "none");
+  EXPECT_EQ(plain.sampling(), "all");
+  EXPECT_FALSE(plain.has_early_stopping());
+  EXPECT_FALSE(plain.has_lr_gamma() || plain.has_patience());
+  EXPECT_DOUBLE_EQ(step.lr_gamma(), 0.1);
+  EXPECT_FALSE(step.has_patience());
+  EXPECT_DOUBLE_EQ(plateau.lr_gamma(), 0.1);
+  EXPECT_EQ(plateau.patience(), 3);
+}
+
+TEST(SpecDefaultsTest, TheKvasirRecipeFillsWhatIsNotGiven) {
+  v1::TrainConfig config;
+  config.set_defaults("kvasir");
+  config.set_weights("resnet50.pth");
+  config.mutable_augment()->set_rotate(30);
+  config.set_label_smoothing(0);
+  FillTrainDefaults(config, "any");
+  EXPECT_EQ(config.model(), "resnet50");
+  EXPECT_EQ(config.image_size(), 224);
+  EXPECT_EQ(config.epochs(), 12);
+  ASSERT_EQ(config.phases_size(), 2);
+  EXPECT_EQ(config.phases(0).epochs(), 4);
+  EXPECT_EQ(config.phases(0).freeze(), "body");
+  EXPECT_EQ(config.phases(1).epochs(), 8);
+  EXPECT_DOUBLE_EQ(config.phases(1).lr_scale(0), 0.1);
+  EXPECT_EQ(config.augment().flip(), "both");
+  EXPECT_DOUBLE_EQ(config.augment().crop_scale(0), 0.7);
+  EXPECT_DOUBLE_EQ(config.augment().lighting(), 0.2);
+  EXPECT_FALSE(config.has_precision());
+  EXPECT_EQ(config.augment().rotate(), 30) << "what is written wins";
+  EXPECT_EQ(config.label_smoothing(), 0) << "what is written wins";
+  v1::TrainConfig again = config;
+  FillTrainDefaults(again, "any");
+  EXPECT_EQ(again.SerializeAsString(), config.SerializeAsString());
+}
+
+TEST(SpecDefaultsTest, TheKvasirRecipeFreezesNoRandomBodyAndKeepsTheEpochs) {
+  v1::TrainConfig random, short_one, one;
+  random.set_defaults("kvasir");
+  FillTrainDefaults(random, "any");
+  EXPECT_EQ(random.phases_size(), 0);
+  EXPECT_EQ(random.epochs(), 12);
+  EXPECT_EQ(random.augment().rotate(), 180);
+  EXPECT_DOUBLE_EQ(random.label_smoothing(), 0.1);
+  short_one.set_defaults("kvasir");
+  short_one.set_weights("w");
+  short_one.set_epochs(2);
+  FillTrainDefaults(short_one, "any");
+  ASSERT_EQ(short_one.phases_size(), 2);
+  EXPECT_EQ(short_one.phases(0).epochs(), 1);
+  EXPECT_EQ(short_one.phases(1).epochs(), 1);
+  one.set_defaults("kvasir");
+  one.set_weights("w");
+  one.set_epochs(1);
+  FillTrainDefaults(one, "any");
+  EXPECT_EQ(one.phases_size(), 0);
+  EXPECT_EQ(one.epochs(), 1);
+}
+
 TEST(SpecDefaultsTest, PrecisionFollowsTheAccelerator) {
   v1::TrainConfig cpu, gpu;
   FillTrainDefaults(cpu, "cpu");

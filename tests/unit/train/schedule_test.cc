@@ -8,11 +8,17 @@
 namespace mead::train {
 namespace {
 
+double Factor(ScheduleKind kind, int64_t step, int64_t total) {
+  TrainOptions options;
+  options.schedule = kind;
+  return LearningRateFactor(options, step, total);
+}
+
 // The expected values are PyTorch 2.11's, printed with 12 digits.
 void ExpectFactors(ScheduleKind kind, int64_t total,
                    const std::vector<std::pair<int64_t, double>>& expected) {
   for (const auto& [step, factor] : expected) {
-    EXPECT_NEAR(LearningRateFactor(kind, step, total), factor, 1e-11) << "step " << step;
+    EXPECT_NEAR(Factor(kind, step, total), factor, 1e-11) << "step " << step;
   }
 }
 
@@ -58,16 +64,53 @@ TEST(Schedule, ConstantIsAlwaysThePeak) {
   ExpectFactors(ScheduleKind::kConstant, 5, {{0, 1}, {4, 1}});
 }
 
+// Here the corners; tests/interop compares every step with PyTorch's.
+TEST(Schedule, WarmUpRisesInALineAndCosineTakesWhatItLeaves) {
+  TrainOptions options;
+  options.schedule = ScheduleKind::kCosine;
+  options.steps_per_epoch = 4;
+  options.warmup_epochs = 1.5;
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 0, 16), 0.01);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 3, 16), 0.505);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 6, 16), 1);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 11, 16), 0.5);
+  // A phase that is all warm-up does not divide by nothing.
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 3, 4), 0.01 + 0.99 * 3 / 4);
+  options.schedule = ScheduleKind::kConstant;
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 3, 16), 0.505);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 15, 16), 1);
+}
+
+TEST(Schedule, StepFallsAfterTheEpochsNamed) {
+  TrainOptions options;
+  options.schedule = ScheduleKind::kStep;
+  options.steps_per_epoch = 4;
+  options.step_epochs = {1, 3};
+  options.lr_gamma = 0.5;
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 3, 20), 1);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 4, 20), 0.5);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 11, 20), 0.5);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 12, 20), 0.25);
+}
+
+TEST(Schedule, PlateauFallsAsOftenAsItIsTold) {
+  TrainOptions options;
+  options.schedule = ScheduleKind::kPlateau;
+  options.lr_gamma = 0.2;
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 7, 20, /*cuts=*/0), 1);
+  EXPECT_DOUBLE_EQ(LearningRateFactor(options, 7, 20, /*cuts=*/2), 0.2 * 0.2);
+}
+
 TEST(Schedule, RunsOfOneToThreeStepsStillReachThePeak) {
   for (int64_t total = 1; total <= 3; ++total) {
-    EXPECT_EQ(LearningRateFactor(ScheduleKind::kOneCycle, 0, total), 1) << total;
+    EXPECT_EQ(Factor(ScheduleKind::kOneCycle, 0, total), 1) << total;
   }
 }
 
 TEST(Schedule, StepsBeyondTheEndKeepTheLastFactor) {
   for (const ScheduleKind kind :
        {ScheduleKind::kOneCycle, ScheduleKind::kCosine, ScheduleKind::kConstant}) {
-    EXPECT_EQ(LearningRateFactor(kind, 50, 10), LearningRateFactor(kind, 9, 10));
+    EXPECT_EQ(Factor(kind, 50, 10), Factor(kind, 9, 10));
   }
 }
 

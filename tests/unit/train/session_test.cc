@@ -209,6 +209,40 @@ TEST(Checkpoint, OfTheFirstFormatIsGoneOnFrom) {
   EXPECT_EQ(Tensors(dir.Join("again")), bytes);
 }
 
+TEST(Resume, OfAPlateauGoesOnWithTheRateThatHadFallen) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.schedule = ScheduleKind::kPlateau;
+  options.patience = 1;
+  options.stop_patience = 3;
+  options.epochs = 4;
+  TrainingSession whole(options, Alone());
+  for (const int epoch : {1, 2}) {
+    TrainEpoch(whole, epoch);
+    whole.EndEpoch(0.5);
+  }
+  whole.SaveCheckpoint(dir.Join("middle"), 2);
+  EXPECT_NEAR(whole.learning_rate(), 0.002, 1e-15);
+  TrainingSession resumed(options, Alone());
+  resumed.Resume(dir.Join("middle"));
+  for (TrainingSession* session : {&whole, &resumed}) {
+    EXPECT_NEAR(session->learning_rate(), 0.002, 1e-15);
+    EXPECT_FALSE(session->stops_early());
+    TrainEpoch(*session, 3);
+    session->EndEpoch(0.5);
+    TrainEpoch(*session, 4);
+    EXPECT_NEAR(session->learning_rate(), 0.0002, 1e-15);
+    session->EndEpoch(0.5);
+    EXPECT_TRUE(session->stops_early());
+    session->SaveCheckpoint(dir.Join(session == &whole ? "whole" : "resumed"), 4);
+  }
+  EXPECT_EQ(Tensors(dir.Join("whole")), Tensors(dir.Join("resumed")));
+  // A trainer that was lost after this checkpoint and before it said so trains no further.
+  TrainingSession late(options, Alone());
+  late.Resume(dir.Join("whole"));
+  EXPECT_TRUE(late.stops_early());
+}
+
 TEST(Checkpoint, OfOtherSettingsIsRefusedWithTheDifference) {
   const testing::TempDir dir;
   const std::string path = dir.Join("c.safetensors");

@@ -225,6 +225,35 @@ TEST(Clipping, ShortensTheStepOfAllWeightsAlike) {
   EXPECT_LT(LargestDifference(dir.Join("free"), dir.Join("long enough")), 1e-7);
 }
 
+// tests/interop compares weighted steps with PyTorch's; here what a weight of 0 and a
+// factor on all of them mean.
+TEST(ClassWeights, ScaleTheLossOfTheirClassAlone) {
+  TrainOptions options = Options();
+  options.freeze_batch_norm = true;
+  Pictures batch = MakePictures(8, 3, 1);
+  batch.labels = {0, 1, 2, 0, 1, 2, 0, 1};
+  auto loss = [&](const std::vector<double>& weights) {
+    options.class_weights = weights;
+    TrainingSession session(options, Alone());
+    return session.TrainStep(batch.pixels.data(), batch.labels.data(), 8, 8).loss;
+  };
+  const double all = loss({});
+  EXPECT_NEAR(loss({1, 1, 1}), all, 1e-6);
+  EXPECT_NEAR(loss({2, 2, 2}), 2 * all, 1e-5);
+  const std::vector<double> alone = {loss({1, 0, 0}), loss({0, 1, 0}), loss({0, 0, 1})};
+  EXPECT_NEAR(alone[0] + alone[1] + alone[2], all, 1e-5);
+  EXPECT_NEAR(loss({0.5, 2, 3}), 0.5 * alone[0] + 2 * alone[1] + 3 * alone[2], 1e-5);
+  for (const double part : alone) EXPECT_GT(part, 0.01);
+}
+
+TEST(ClassWeights, AreOnePerClass) {
+  TrainOptions options = Options();
+  options.class_weights = {1, 1};
+  const std::string error =
+      ErrorOf(ErrorKind::kUserError, [&] { TrainingSession session(options, Alone()); });
+  EXPECT_THAT(error, HasSubstr("class_weights are 2 for 3 classes"));
+}
+
 TEST(Average, IsWhatEvaluationSeesWhileTrainingGoesOnWithTheWeights) {
   const testing::TempDir dir;
   TrainOptions options = Options();

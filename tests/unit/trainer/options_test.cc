@@ -89,6 +89,72 @@ TEST(TrainerOptions, AugmentationIsReadInTheSweepFilesWords) {
   }
 }
 
+TEST(TrainerOptions, EveryKeyOfTheScheduleArrives) {
+  v1::Prepare prepare = Prepare();
+  prepare.mutable_objective()->set_goal("minimize");
+  v1::TrainConfig& config = *prepare.mutable_config();
+  config.set_schedule("step");
+  config.set_warmup_epochs(0.5);
+  config.add_step_epochs(3);
+  config.set_lr_gamma(0.3);
+  config.set_patience(7);
+  config.mutable_early_stopping()->set_patience(4);
+  config.mutable_early_stopping()->set_min_delta(0.01);
+  const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
+  EXPECT_EQ(options.schedule, train::ScheduleKind::kStep);
+  EXPECT_EQ(options.warmup_epochs, 0.5);
+  EXPECT_EQ(options.step_epochs, std::vector<int>{3});
+  EXPECT_EQ(options.lr_gamma, 0.3);
+  EXPECT_EQ(options.patience, 7);
+  EXPECT_FALSE(options.maximize);
+  EXPECT_EQ(options.stop_patience, 4);
+  EXPECT_EQ(options.stop_min_delta, 0.01);
+  const train::TrainOptions absent = ToTrainOptions(Prepare(), 3, 10);
+  EXPECT_TRUE(absent.maximize);
+  EXPECT_EQ(absent.stop_patience, 0);
+  EXPECT_EQ(absent.lr_gamma, 0.1);
+  EXPECT_EQ(absent.patience, 3);
+}
+
+TEST(TrainerOptions, PhasesByStageAndBySizeArrive) {
+  v1::Prepare prepare = Prepare();
+  v1::TrainConfig& config = *prepare.mutable_config();
+  config.set_test_time_augment("flip");
+  config.set_stride("v1");
+  v1::Phase& phase = *config.add_phases();
+  phase.set_epochs(2);
+  phase.set_freeze("layer3");
+  phase.set_image_size(96);
+  for (const double factor : {0.1, 0.2, 0.3, 0.4, 0.5}) phase.add_lr_scale(factor);
+  const train::TrainOptions options = ToTrainOptions(prepare, 3, 10);
+  EXPECT_EQ(options.evaluation_views, train::Views::kFlip);
+  EXPECT_TRUE(options.stride_in_first);
+  EXPECT_EQ(options.phases[0].frozen_stages, 3);
+  EXPECT_FALSE(options.phases[0].freeze_body);
+  EXPECT_EQ(options.phases[0].image_size, 96);
+  EXPECT_EQ(options.phases[0].stage_lr_scales, (std::vector<double>{0.1, 0.2, 0.3, 0.4}));
+  EXPECT_EQ(options.phases[0].head_lr_scale, 0.5);
+  phase.set_freeze("layer5");
+  EXPECT_THROW(ToTrainOptions(prepare, 3, 10), train::TrainError);
+}
+
+// scikit-learn 1.7: compute_class_weight("balanced", classes=[0, 1, 2], y=[0]*6 + [1]*3 + [2]).
+TEST(TrainerOptions, BalancedClassWeightsEqualScikitLearns) {
+  v1::TrainConfig config;
+  EXPECT_TRUE(ClassWeightsOf(config, {6, 3, 1}).empty());
+  config.set_class_weights("none");
+  EXPECT_TRUE(ClassWeightsOf(config, {6, 3, 1}).empty());
+  config.set_class_weights("balanced");
+  const std::vector<double> weights = ClassWeightsOf(config, {6, 3, 1});
+  ASSERT_EQ(weights.size(), 3u);
+  EXPECT_NEAR(weights[0], 0.55555556, 1e-8);
+  EXPECT_NEAR(weights[1], 1.11111111, 1e-8);
+  EXPECT_NEAR(weights[2], 3.33333333, 1e-8);
+  EXPECT_EQ(ClassWeightsOf(config, {5, 0, 5}), (std::vector<double>{1, 0, 1}));
+  config.set_class_weights("some");
+  EXPECT_THROW(ClassWeightsOf(config, {1}), train::TrainError);
+}
+
 TEST(TrainerOptions, DeterministicTrialsHaveFourVirtualRanksUnlessToldOtherwise) {
   v1::Prepare prepare = Prepare();
   prepare.mutable_config()->set_virtual_ranks(8);  // says nothing alone
@@ -127,19 +193,19 @@ TEST(TrainerOptions, PhasesAddUpToTheEpochs) {
     FAIL() << "no error";
   } catch (const train::TrainError& error) {
     EXPECT_EQ(error.kind(), train::ErrorKind::kUserError);
-    EXPECT_THAT(error.what(), HasSubstr("lr_scale needs two numbers, got 3"));
+    EXPECT_THAT(error.what(), HasSubstr("lr_scale needs two numbers, or five, got 3"));
   }
 }
 
 TEST(TrainerOptions, TheNodesCacheIsThatOfTheManifest) {
   v1::Prepare prepare = Prepare();
-  EXPECT_TRUE(ToDecodedCache(prepare, "{}", nullptr).dir.empty());
+  EXPECT_TRUE(ToDecodedCache(prepare, "sha256:ab", nullptr).dir.empty());
   prepare.set_cache_dir("/cache");
   prepare.set_cache_limit_bytes(5);
-  const data::DecodedCacheOptions cache = ToDecodedCache(prepare, "{}", nullptr);
+  const data::DecodedCacheOptions cache = ToDecodedCache(prepare, "sha256:ab", nullptr);
   EXPECT_EQ(cache.dir, "/cache");
   EXPECT_EQ(cache.limit_bytes, 5u);
-  EXPECT_EQ(cache.dataset_digest, DigestOf("{}"));
+  EXPECT_EQ(cache.dataset_digest, "sha256:ab");
 }
 
 TEST(TrainerOptions, DivergenceIsTheUsersAndAPeerIsNot) {

@@ -41,6 +41,7 @@ struct ResNet::Builder {
   ResNet& net;
   at::Device device;
   at::ScalarType compute;
+  bool stride_in_first;
   at::Generator generator;
 
   // Returns what forward reads.
@@ -95,8 +96,8 @@ struct ResNet::Builder {
     };
     const int64_t out = bottleneck ? 4 * width : width;
     if (bottleneck) {
-      layer(1, in, width, 1, 1);
-      layer(2, width, width, 3, stride);
+      layer(1, in, width, 1, stride_in_first ? stride : 1);
+      layer(2, width, width, 3, stride_in_first ? 1 : stride);
       layer(3, width, out, 1, 1);
     } else {
       layer(1, in, width, 3, stride);
@@ -111,7 +112,7 @@ struct ResNet::Builder {
 
 ResNet::ResNet(const Options& options) {
   const Architecture& architecture = FindArchitecture(options.model);
-  Builder build{*this, options.device, options.compute,
+  Builder build{*this, options.device, options.compute, options.stride_in_first,
                 at::detail::createCPUGenerator(options.seed)};
   stem_ = build.Layer("conv1", "bn1", 3, 64, 7, 2);
   int64_t in = 64;

@@ -9,7 +9,8 @@
 // Shape:  input [N, 3, H, W], normalised RGB, channels_last, in the compute type;
 //         output [N, classes], likewise.
 // Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016;
-//         torchvision.models.resnet ("v1.5": the stride is in the 3x3 convolution).
+//         torchvision.models.resnet ("v1.5": the stride is in the 3x3 convolution; "v1" has
+//         it in the 1x1 before).
 // Thread: not thread-safe.
 #pragma once
 
@@ -31,6 +32,7 @@ class ResNet {
     uint64_t seed = 1;  // the same seed gives the same weights on every device
     at::Device device = at::kCPU;
     at::ScalarType compute = at::kFloat;  // or at::kBFloat16
+    bool stride_in_first = false;         // of a bottleneck's convolutions; false: in its 3x3
   };
   // Errors: kUserError (no such model; names those there are).
   explicit ResNet(const Options& options);
@@ -51,9 +53,6 @@ class ResNet {
   // running_mean, running_var (float32) and num_batches_tracked (int64).
   const std::vector<NamedTensor>& buffers() const { return buffers_; }
   int64_t parameter_count() const;
-
-  // The classifier's parameters; all others are the body.
-  static bool IsHead(const std::string& parameter) { return parameter.starts_with("fc."); }
 
  private:
   // A convolution without bias, then batch-norm.

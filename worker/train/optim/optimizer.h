@@ -16,22 +16,31 @@
 
 namespace mead::train {
 
+// Parameters with a rate of their own.
+struct ParameterGroup {
+  std::string name;
+  std::vector<NamedTensor> parameters = {};  // not empty
+};
+
 class Optimizer {
  public:
-  // body: all but the head's (the classifier's); the two may have different
-  // rates. Neither is empty. The state tensors have the parameters' layouts.
+  // The state tensors have the parameters' layouts.
   // copies: by their parameters' names, in bfloat16: those that Step() writes as well.
+  Optimizer(const OptimizerOptions& options, const std::vector<ParameterGroup>& groups,
+            const std::vector<NamedTensor>& copies = {});
+  // Two groups, "body" and "head".
   Optimizer(const OptimizerOptions& options, const std::vector<NamedTensor>& body,
             const std::vector<NamedTensor>& head, const std::vector<NamedTensor>& copies = {});
 
   // Forgets all gradients, so that backward hands its own over without a copy.
   void ClearGradients();
 
-  // Those that there are, body first.
+  // Those that there are, group by group.
   std::vector<at::Tensor> Gradients() const;
 
-  // The rates of the steps that follow, 0 at first.
-  void SetRates(double body, double head);
+  // The rates of the steps that follow, by group, 0 at first.
+  void SetRates(const std::vector<double>& rates);
+  void SetRates(double body, double head) { SetRates({body, head}); }
 
   // Updates every parameter that has a gradient, and its copy. Parameters without one (frozen)
   // keep their value and state. found_inf: [], float32, on the parameters' device;
@@ -39,20 +48,17 @@ class Optimizer {
   void Step(const at::Tensor& found_inf = {});
 
   // For checkpoints: what the rule keeps ("momentum.<parameter>"), and the counts
-  // "steps.body" and "steps.head" if it counts; written through by a load.
+  // "steps.<group>" if it counts; written through by a load.
   const std::vector<NamedTensor>& state() const { return state_; }
 
  private:
-  // name: for the state's names, "body" or "head".
-  UpdateGroup MakeGroup(const std::string& name, const std::vector<NamedTensor>& parameters,
-                        const std::vector<NamedTensor>& copies);
+  UpdateGroup MakeGroup(const ParameterGroup& from, const std::vector<NamedTensor>& copies);
   void Step(UpdateGroup group, const at::Tensor& found_inf) const;
 
   std::unique_ptr<UpdateRule> rule_;
   std::vector<NamedTensor> state_;
   // Without gradients: those are the parameters' own.
-  UpdateGroup body_;
-  UpdateGroup head_;
+  std::vector<UpdateGroup> groups_;
 };
 
 }  // namespace mead::train

@@ -25,18 +25,33 @@ double OneCycle(double step, double total_steps) {
   return CosineAnneal(1, kFinal, (step - peak_step) / (last_step - peak_step));
 }
 
+// How many of the epochs after which the rate falls have passed.
+int FallsBefore(const TrainOptions& options, double step) {
+  const auto steps_per_epoch = static_cast<double>(options.steps_per_epoch);
+  return static_cast<int>(std::ranges::count_if(
+      options.step_epochs, [&](int epoch) { return step >= epoch * steps_per_epoch; }));
+}
+
 }  // namespace
 
-double LearningRateFactor(ScheduleKind kind, int64_t step, int64_t total_steps) {
+double LearningRateFactor(const TrainOptions& options, int64_t step, int64_t total_steps,
+                          int cuts) {
   const auto total = static_cast<double>(std::max<int64_t>(total_steps, 1));
   const double at = std::clamp(static_cast<double>(step), 0.0, total - 1);
-  switch (kind) {
+  const double warm = std::min(
+      std::round(options.warmup_epochs * static_cast<double>(options.steps_per_epoch)), total);
+  const double rise = at < warm ? kWarmUpStart + (1 - kWarmUpStart) * at / warm : 1;
+  switch (options.schedule) {
     case ScheduleKind::kOneCycle:
       return OneCycle(at, total);
     case ScheduleKind::kCosine:
-      return CosineAnneal(1, 0, at / total);
+      return at < warm ? rise : CosineAnneal(1, 0, (at - warm) / (total - warm));
     case ScheduleKind::kConstant:
-      return 1;
+      return rise;
+    case ScheduleKind::kStep:
+      return rise * std::pow(options.lr_gamma, FallsBefore(options, at));
+    case ScheduleKind::kPlateau:
+      return rise * std::pow(options.lr_gamma, cuts);
   }
   return 1;
 }

@@ -15,14 +15,19 @@ constexpr const char* kVersionKey = "mead.checkpoint";
 constexpr const char* kVersion = "2";
 // Without checksums.
 constexpr const char* kFirstVersion = "1";
+constexpr const char* kNotePrefix = "watch.";
 
 // What must agree between the run that wrote a checkpoint and the one that reads it.
 std::map<std::string, std::string> Identity(const TrainOptions& options) {
-  return {{"model", options.model},
-          {"num_classes", std::to_string(options.num_classes)},
-          {"optimizer", std::string(OptimizerName(options.optimizer.kind))},
-          {"steps_per_epoch", std::to_string(options.steps_per_epoch)},
-          {"seed", std::to_string(options.seed)}};
+  std::map<std::string, std::string> identity = {
+      {"model", options.model},
+      {"num_classes", std::to_string(options.num_classes)},
+      {"optimizer", std::string(OptimizerName(options.optimizer.kind))},
+      {"steps_per_epoch", std::to_string(options.steps_per_epoch)},
+      {"seed", std::to_string(options.seed)}};
+  // Older checkpoints have no such key, and the other stride.
+  if (options.stride_in_first) identity["stride"] = "v1";
+  return identity;
 }
 
 int64_t Number(const SafetensorsFile& file, const std::string& key) {
@@ -123,6 +128,7 @@ void WriteCheckpoint(const std::string& path, const TrainOptions& options, const
   std::map<std::string, std::string> metadata = Identity(options);
   metadata.emplace(kVersionKey, kVersion);
   metadata.emplace(kChecksumsKey, std::string());
+  metadata.insert(point.notes.begin(), point.notes.end());
   metadata["epoch"] = std::to_string(point.epoch);
   metadata["global_step"] = std::to_string(point.global_step);
   AppendSoFar(point.so_far, metadata);
@@ -142,9 +148,12 @@ ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
                                                   expected + "; it cannot go on from there");
     }
   }
-  const ResumePoint point{.epoch = static_cast<int>(Number(file, "epoch")),
-                          .global_step = Number(file, "global_step"),
-                          .so_far = SoFarIn(file, options)};
+  ResumePoint point{.epoch = static_cast<int>(Number(file, "epoch")),
+                    .global_step = Number(file, "global_step"),
+                    .so_far = SoFarIn(file, options)};
+  for (const auto& [key, value] : file.metadata()) {
+    if (key.starts_with(kNotePrefix)) point.notes[key] = value;
+  }
   std::vector<NamedTensor> targets = state.model;
   for (const NamedTensor& item : state.optimizer) {
     targets.push_back({kOptimizerPrefix + item.name, item.tensor});

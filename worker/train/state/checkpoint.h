@@ -3,10 +3,11 @@
 // Format: the model's tensors under torchvision's names (so the file is also a
 //         weights file), the optimizer's under "optimizer.", and __metadata__:
 //         mead.checkpoint (format version; 1 had no checksums), mead.crc32c, model, num_classes,
-//         optimizer, epoch, global_step, steps_per_epoch, seed; in the midst of an epoch also step
-//         (of it), ledger (see LedgerText), and its figures so far: loss_sum, seconds and
-//         learning_rate (hexadecimal, so that no bit is lost), correct, samples.
-// The schedule is a function of the step, which pictures a step has of (seed, epoch, step)
+//         optimizer, epoch, global_step, steps_per_epoch, seed; watch.* where a schedule follows the
+//         objective; in the midst of an epoch also step (of it), ledger (see LedgerText), and its
+//         figures so far: loss_sum, seconds and learning_rate (hexadecimal, so that no bit is lost),
+//         correct, samples.
+// Any other schedule is a function of the step, which pictures a step has of (seed, epoch, step)
 // and the augmentation of (seed, epoch, sample), so nothing else is needed to go on exactly.
 #pragma once
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct ResumePoint {
   int epoch = 0;  // the last finished one, from 1; 0 within the first
   int64_t global_step = 0;
   EpochSoFar so_far;  // of the epoch after it
+  // What else a run remembers, as ObjectiveWatch writes it.
+  std::map<std::string, std::string> notes = {};
 };
 
 }  // namespace mead::train
