@@ -147,7 +147,13 @@ absl::StatusOr<int> PredictImages(Session& session, const std::string& trial,
   const Json request = {{"weights", weights.string()},
                         {"model", config.model()},
                         {"num_classes", model.classes().size()},
-                        {"image_size", config.image_size()},
+                        {"image_size", model.image_size()},
+                        {"stride", config.has_stride() ? config.stride() : "v1.5"},
+                        {"test_time_augment",
+                         config.has_test_time_augment() ? config.test_time_augment() : "none"},
+                        {"position_box", config.augment().has_position_box()
+                                             ? config.augment().position_box()
+                                             : "keep"},
                         {"precision", "fp32"},
                         {"threads", threads},
                         {"images", options.images}};

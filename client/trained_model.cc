@@ -24,6 +24,10 @@ absl::StatusOr<TrainedModel> TrainedModel::Find(Session& session, const std::str
         id, " has no checkpoint of its ", which == WhichEpoch::kBest ? "best" : "last", " epoch",
         found.trial().has_latest_checkpoint() ? "; try --epoch last" : " yet"));
   }
+  if (checkpoint.epoch() == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(id, " is within its first epoch: its model has not been evaluated yet"));
+  }
   mead::v1::GetConfusionRequest query;
   query.set_trial_id(id);
   query.set_epoch(checkpoint.epoch());
@@ -32,6 +36,18 @@ absl::StatusOr<TrainedModel> TrainedModel::Find(Session& session, const std::str
   absl::StatusOr<ModelFile> file = ModelFile::Open(*server, checkpoint);
   if (!file.ok()) return Annotate(file.status(), absl::StrCat("the checkpoint of ", id));
   return TrainedModel(std::move(found), checkpoint, std::move(confusion), *std::move(file));
+}
+
+int TrainedModel::image_size() const {
+  const mead::v1::TrainConfig& config = trial_.config();
+  int last = 0;  // epoch of the phase
+  int size = config.image_size();
+  for (const mead::v1::Phase& phase : config.phases()) {
+    if (last >= checkpoint_.epoch()) break;
+    last += phase.epochs();
+    size = phase.image_size() > 0 ? phase.image_size() : config.image_size();
+  }
+  return size;
 }
 
 absl::Status TrainedModel::WriteSafetensors(const std::filesystem::path& path) const {

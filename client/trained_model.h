@@ -31,6 +31,8 @@ class TrainedModel {
   // Of the checkpoint's epoch, by name.
   const google::protobuf::Map<std::string, double>& metrics() const { return confusion_.metrics(); }
   const ModelFile& file() const { return file_; }
+  // Side of the pictures that the checkpoint's epoch was evaluated with, pixels.
+  int image_size() const;
 
   [[nodiscard]] absl::Status WriteSafetensors(const std::filesystem::path& path) const;
 

@@ -130,8 +130,8 @@ void ReportTranslator::Condemn(const v1::Report& report, Verdict verdict, Result
   *abort.mutable_trial() = report.trial();
   abort.set_rank(report.rank());
   abort.set_reason(verdict.message);
-  verdicts_.insert_or_assign(
-      {report.trial().trial_id(), {report.trial().attempt(), report.rank()}}, std::move(verdict));
+  verdicts_.insert_or_assign({report.trial().trial_id(), {report.trial().attempt(), report.rank()}},
+                             std::move(verdict));
 }
 
 void ReportTranslator::TranslateReady(const v1::Report& report, const core::Trial& trial,
@@ -192,8 +192,7 @@ void ReportTranslator::TranslateEpoch(const v1::Report& report, const core::Tria
     return;
   }
   const core::TrialRef ref = ToCore(report.trial());
-  result.report.event =
-      core::EpochReported{worker_, ref, epoch.epoch(), objective->second};
+  result.report.event = core::EpochReported{worker_, ref, epoch.epoch(), objective->second};
   for (const auto& [name, value] : epoch.metrics()) {
     store::MetricRow row;
     row.trial_id = ref.trial_id;

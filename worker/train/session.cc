@@ -141,9 +141,8 @@ struct TrainingSession::Impl {
     side = size;
     input.reset();
     // Slices may be dealt out unevenly.
-    input =
-        std::make_unique<InputStage>(device, TypeOf(options.precision), options.batch_size, side,
-                                     options.mixes);
+    input = std::make_unique<InputStage>(device, TypeOf(options.precision), options.batch_size,
+                                         side, options.mixes);
   }
 
   std::vector<ParameterGroup> Groups() const {
@@ -556,8 +555,7 @@ void TrainingSession::SaveCheckpoint(const std::string& path, int epoch, const E
   OnStream("saving a checkpoint", [&] {
     impl_->steps.Await();
     impl_->EndEvaluation();
-    WriteCheckpoint(path, impl_->options, impl_->State(),
-                    impl_->PointOf(epoch, so_far));
+    WriteCheckpoint(path, impl_->options, impl_->State(), impl_->PointOf(epoch, so_far));
   });
 }
 

@@ -5,11 +5,15 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/augment/augment_plan.h"
+#include "common/augment/augment_words.h"
+#include "common/augment/position_box.h"
 #include "common/dataset/image.h"
 #include "common/files.h"
 #include "common/status_util.h"
@@ -29,6 +33,7 @@ struct Request {
   train::TrainOptions options;
   std::string weights;
   std::vector<std::string> images;
+  AugmentOptions picture;  // what is said of pictures in evaluation as well
 };
 
 // Throws what nlohmann or the training step throws of a request that is not as it should be.
@@ -41,6 +46,15 @@ Request Parse(std::istream& in) {
   options.model = json.at("model").get<std::string>();
   options.num_classes = json.at("num_classes").get<int>();
   options.image_size = json.at("image_size").get<int>();
+  options.stride_in_first = train::StrideInFirstFromName(json.value("stride", "v1.5"));
+  options.evaluation_views = train::ViewsFromName(json.value("test_time_augment", "none"));
+  const std::string position_box = json.value("position_box", "keep");
+  const std::optional<PositionBox> treatment = PositionBoxFromName(position_box);
+  if (!treatment.has_value()) {
+    throw train::TrainError(train::ErrorKind::kUserError,
+                            "position_box is keep, mask or crop, got '" + position_box + "'");
+  }
+  request.picture.position_box = *treatment;
   options.precision = train::PrecisionFromName(json.at("precision").get<std::string>());
   options.threads = std::max(1, json.at("threads").get<int>());
   // What a session wants to know of training; none takes place.
@@ -52,13 +66,18 @@ Request Parse(std::istream& in) {
   return request;
 }
 
-absl::Status Load(const std::string& path, int image_size, dataset::ImageDecoder& decoder,
+// As the loader does for evaluation.
+absl::Status Load(const std::string& path, const Request& request, dataset::ImageDecoder& decoder,
                   uint8_t* out) {
+  const int image_size = request.options.image_size;
   MEAD_ASSIGN_OR_RETURN(const std::string file, ReadFile(path));
   MEAD_ASSIGN_OR_RETURN(
-      const dataset::Image image,
-      decoder.Decode({reinterpret_cast<const uint8_t*>(file.data()), file.size()}, image_size));
-  data::ResizeCentreCropInto(image, image_size, out);
+      dataset::Image image,
+      decoder.Decode({reinterpret_cast<const uint8_t*>(file.data()), file.size()},
+                     DecodeSideFor(request.picture, image_size)));
+  const PictureSize size = TreatPositionBox(request.picture.position_box,
+                                            {image.width, image.height}, image.pixels);
+  data::ResizeCentreCropInto(image.pixels.data(), size, image_size, out);
   return absl::OkStatus();
 }
 
@@ -81,7 +100,7 @@ void PredictAll(const Request& request, std::ostream& out) {
     int good = 0;
     for (size_t i = begin; i < end; ++i) {
       uint8_t* const place = pixels.data() + static_cast<size_t>(good) * picture_bytes;
-      const absl::Status loaded = Load(request.images[i], side, decoder, place);
+      const absl::Status loaded = Load(request.images[i], request, decoder, place);
       Json answer = {{"image", request.images[i]}};
       if (loaded.ok()) {
         ++good;

@@ -24,8 +24,8 @@ class TrialPlans {
   EpochPlan Evaluation() const;
 
   struct Share {
-    // By step, from the plan's first: indices within the split, and which use of its sample each of them is; the
-    // latter empty where every sample is used once.
+    // By step, from the plan's first: indices within the split, and which use of its sample each of
+    // them is; the latter empty where every sample is used once.
     std::vector<std::vector<uint64_t>> steps;
     std::vector<std::vector<uint64_t>> turns;
   };

@@ -31,8 +31,8 @@
 #include "worker/train/session.h"
 #include "worker/trainer/available_memory.h"
 #include "worker/trainer/checkpointing.h"
-#include "worker/trainer/evaluation_record.h"
 #include "worker/trainer/epoch_metrics.h"
+#include "worker/trainer/evaluation_record.h"
 #include "worker/trainer/options.h"
 #include "worker/trainer/trial_plans.h"
 

@@ -14,7 +14,7 @@ namespace {
 class DownloadTest : public ::testing::Test {
  protected:
   DownloadTest() {
-    for (int i = 0; i < 100; ++i) data_ += std::to_string(i);
+    for (int i = 0; i < 1000; ++i) data_ += std::to_string(i);
     server_.state().artifacts[DigestOf(data_)] = data_;
   }
 
@@ -28,19 +28,19 @@ TEST_F(DownloadTest, BringsAllOfAnArtefact) {
 }
 
 TEST_F(DownloadTest, GoesOnWhereALostConnectionBroke) {
-  server_.state().download_breaks_after = 50;
+  server_.state().download_breaks_after = 500;
   EXPECT_EQ(*Download(connection_, DigestOf(data_)), data_);
   EXPECT_EQ(server_.state().downloaded_bytes, data_.size());
 }
 
 TEST_F(DownloadTest, OfAPartBringsNoMoreThanThat) {
-  server_.state().download_breaks_after = 20;
-  EXPECT_EQ(*DownloadPart(connection_, DigestOf(data_), 11, 60), data_.substr(11, 60));
-  EXPECT_EQ(server_.state().downloaded_bytes, 60u);
+  server_.state().download_breaks_after = 200;
+  EXPECT_EQ(*DownloadPart(connection_, DigestOf(data_), 11, 600), data_.substr(11, 600));
+  EXPECT_EQ(server_.state().downloaded_bytes, 600u);
 }
 
 TEST_F(DownloadTest, APartBeyondTheEndIsAnError) {
-  EXPECT_TRUE(absl::IsDataLoss(DownloadPart(connection_, DigestOf(data_), 180, 60).status()));
+  EXPECT_TRUE(absl::IsDataLoss(DownloadPart(connection_, DigestOf(data_), 2800, 600).status()));
 }
 
 TEST_F(DownloadTest, OtherBytesThanTheDigestsAreAnError) {

@@ -132,26 +132,6 @@ class Artifacts final : public mead::v1::ArtifactService::Service {
     if (part != state_.parts.end()) response->set_stored_bytes(part->second.size());
     return Status::OK;
   }
-  Status DownloadArtifact(ServerContext*, const mead::v1::DownloadArtifactRequest* request,
-                          grpc::ServerWriter<mead::v1::DownloadArtifactResponse>* writer) override {
-    const Guard guard(state_.mutex);
-    const auto found = state_.artifacts.find(request->digest());
-    if (found == state_.artifacts.end()) return {StatusCode::NOT_FOUND, "no such artefact"};
-    constexpr size_t kChunk = 1000;
-    for (size_t at = request->offset(); at < found->second.size(); at += kChunk) {
-      mead::v1::DownloadArtifactResponse response;
-      response.set_offset(at);
-      response.set_size_bytes(found->second.size());
-      response.set_data(found->second.substr(at, kChunk));
-      if (state_.download_breaks_once && at > request->offset()) {
-        state_.download_breaks_once = false;
-        return {StatusCode::UNAVAILABLE, "gone"};
-      }
-      if (!writer->Write(response)) break;
-      state_.downloaded_bytes += response.data().size();
-    }
-    return Status::OK;
-  }
   Status UploadArtifact(ServerContext*, grpc::ServerReader<mead::v1::UploadArtifactRequest>* reader,
                         mead::v1::UploadArtifactResponse* response) override {
     mead::v1::UploadArtifactRequest request;
@@ -176,7 +156,7 @@ class Artifacts final : public mead::v1::ArtifactService::Service {
     response->set_digest(digest);
     return Status::OK;
   }
-  // In chunks of seven bytes.
+  // In chunks of seventy bytes.
   Status DownloadArtifact(ServerContext*, const mead::v1::DownloadArtifactRequest* request,
                           grpc::ServerWriter<mead::v1::DownloadArtifactResponse>* writer) override {
     const Guard guard(state_.mutex);
@@ -190,7 +170,7 @@ class Artifacts final : public mead::v1::ArtifactService::Service {
     for (uint64_t at = request->offset(); at < end;) {
       response.set_offset(at);
       response.set_size_bytes(size);
-      response.set_data(it->second.substr(at, std::min<uint64_t>(7, end - at)));
+      response.set_data(it->second.substr(at, std::min<uint64_t>(70, end - at)));
       at += response.data().size();
       state_.downloaded_bytes += response.data().size();
       writer->Write(response);

@@ -49,9 +49,6 @@ struct FakeState {
   uint64_t downloaded_bytes = 0;
   // Bytes that arrived in uploads.
   uint64_t uploaded_bytes = 0;
-  uint64_t downloaded_bytes = 0;
-  // The first download breaks after a chunk.
-  bool download_breaks_once = false;
   // The first upload breaks after this many bytes.
   uint64_t upload_breaks_after = 0;
 

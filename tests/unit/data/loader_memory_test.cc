@@ -50,12 +50,13 @@ TEST(LoaderMemory, StaysBelowItsBoundForAShardOfTwentyGigabytes) {
       const uint64_t offset = i * (kShardBytes / kPictures);
       ASSERT_EQ(pwrite(file.get(), jpeg.data(), jpeg.size(), static_cast<off_t>(offset)),
                 std::ssize(jpeg));
-      manifest.samples.push_back({.key = absl::StrCat(i),
-                                  .class_id = static_cast<uint32_t>(i % 2),
-                                  .offset = offset,
-                                  .size = jpeg.size(),
-                                  .width = 140,
-                                  .height = 128});
+      dataset::Sample& sample = manifest.samples.emplace_back();
+      sample.key = absl::StrCat(i);
+      sample.class_id = static_cast<uint32_t>(i % 2);
+      sample.offset = offset;
+      sample.size = jpeg.size();
+      sample.width = 140;
+      sample.height = 128;
     }
   }
   LoaderOptions options;

@@ -111,7 +111,7 @@ TEST_F(ArchiveTest, DamagedArchivesAreErrors) {
 
 TEST_F(ArchiveTest, NoMoreIsWrittenThanAllowed) {
   const std::string path = dir_.Join("two.tar.gz");
-  Pack(path, {{.name = "a/1.jpg", .content = std::string(3000, 'x'), .link_to = ""},
+  PackMembers(path, {{.name = "a/1.jpg", .content = std::string(3000, 'x'), .link_to = ""},
               {.name = "a/2.jpg", .content = std::string(3000, 'y'), .link_to = ""}});
   EXPECT_EQ(Unpack(path, dir_.Join("out"), nullptr, 5000).status().code(),
             absl::StatusCode::kResourceExhausted);

@@ -29,7 +29,7 @@ std::string DigestWith(const std::string& sampling) {
   core::Trial& trial = state.trials["s-0"];
   trial.id = "s-0";
   trial.sweep_id = "s";
-  return PlanDigest(state, trial, /*epoch=*/4).value();
+  return PlanOf(state, trial, /*epoch=*/4).value().Digest();
 }
 
 TEST(PlanDigestTest, IsOfEverySampleOrOfBalancedClasses) {
