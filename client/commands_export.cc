@@ -118,17 +118,22 @@ absl::StatusOr<std::vector<std::string>> ExportTensorboard(const Source& source)
 
 // What a program must know beside the weights.
 absl::Status WriteCard(const Source& source, const TrainedModel& model) {
-  const int side = model.trial().config().image_size();
+  const mead::v1::TrainConfig& config = model.trial().config();
+  const std::string position_box =
+      config.augment().has_position_box() ? config.augment().position_box() : "keep";
   Json metrics = Json::object();
   for (const auto& [name, value] : model.metrics()) metrics[name] = value;
   const Json card = {
       {"trial", model.trial().trial().id()},
       {"epoch", model.checkpoint().epoch()},
-      {"model", model.trial().config().model()},
+      {"model", config.model()},
+      // torchvision's models are v1.5; v1 gives other outputs in them.
+      {"stride", config.has_stride() ? config.stride() : "v1.5"},
       {"classes", model.classes()},
       {"averaged_weights", model.file().averaged()},
       {"input",
-       {{"size", side},
+       {{"size", model.image_size()},
+        {"position_box", position_box},
         {"prepare",
          "RGB; the shorter side resized to size, the centre cut out; (value / 255 - mean) / std"},
         {"mean", {0.485, 0.456, 0.406}},

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <set>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "worker/train/optim/layer_groups.h"
 #include "worker/train/optim/schedule.h"
 #include "worker/train/recording.h"
+#include "worker/train/stall_clock.h"
 #include "worker/train/state/checkpoint.h"
 #include "worker/train/state/checkpoint_writer.h"
 #include "worker/train/state/weights.h"
@@ -44,33 +44,6 @@ int64_t LargestSlice(const TrainOptions& options, int world_size) {
 }
 
 }  // namespace
-
-// How long the train thread waits for the sake of checkpoints.
-class StallClock {
- public:
-  class Scope {
-   public:
-    explicit Scope(StallClock& clock) : clock_(clock), start_(std::chrono::steady_clock::now()) {}
-    ~Scope() {
-      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
-      clock_.current_ += spent.count();
-      clock_.longest_ = std::max(clock_.longest_, clock_.current_);
-    }
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-
-   private:
-    StallClock& clock_;
-    const std::chrono::steady_clock::time_point start_;
-  };
-
-  void NextCheckpoint() { current_ = 0; }
-  double TakeLongest() { return std::exchange(longest_, 0); }
-
- private:
-  double current_ = 0;  // seconds, of one checkpoint
-  double longest_ = 0;
-};
 
 struct TrainingSession::Impl {
   // To be constructed on that stream: tensors and hooks belong to the one that was

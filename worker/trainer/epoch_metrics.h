@@ -7,7 +7,7 @@
 
 #include "common/base/confusion_matrix.h"
 #include "mead/v1/sweep.pb.h"
-#include "worker/train/state/reports.h"
+#include "worker/train/session.h"
 
 namespace mead::trainer {
 

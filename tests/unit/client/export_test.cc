@@ -122,6 +122,23 @@ TEST_F(ExportTest, SafetensorsHoldsTheModelAndNotTheOptimizer) {
   EXPECT_EQ(card["metrics"]["val/accuracy"], 0.75);
 }
 
+TEST_F(ExportTest, TheCardSaysWhatTheCheckpointsEpochWasEvaluatedWith) {
+  {
+    mead::v1::TrainConfig& config = *server_.state().trials["swp-1-0"].mutable_config();
+    ASSERT_TRUE(TextFormat::ParseFromString(
+        R"(model: "resnet50" image_size: 64 stride: "v1" augment { position_box: "mask" }
+           phases { epochs: 1 image_size: 32 } phases { epochs: 1 image_size: 96 }
+           phases { epochs: 3 })",
+        &config));
+  }
+  StoreCheckpoint({{"fc.weight", {1, 2}}});  // of epoch 2
+  ASSERT_EQ(Export("safetensors").exit_code, 0);
+  const auto card = nlohmann::json::parse(Read("out/model.json"));
+  EXPECT_EQ(card["input"]["size"], 96);
+  EXPECT_EQ(card["input"]["position_box"], "mask");
+  EXPECT_EQ(card["stride"], "v1");
+}
+
 TEST_F(ExportTest, AveragedWeightsAreTheModelThatWasEvaluated) {
   StoreCheckpoint({{"bn1.running_mean", {5}},
                    {"fc.weight", {1, 2}},

@@ -193,8 +193,8 @@ TEST(App, CompletionKnowsCommandsAndOptions) {
 
 TEST(App, VersionSpeaksEveryFormat) {
   ClientHome home;
-  EXPECT_EQ(home.Run({"version"}).out, "mead 0.1.0 (protocol 1)\n");
-  EXPECT_THAT(home.Run({"-o", "json", "version"}).out, HasSubstr("\"protocol\": 1"));
+  EXPECT_EQ(home.Run({"version"}).out, "mead 0.1.0 (protocol 2)\n");
+  EXPECT_THAT(home.Run({"-o", "json", "version"}).out, HasSubstr("\"protocol\": 2"));
 }
 
 }  // namespace
