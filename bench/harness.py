@@ -144,7 +144,11 @@ class Process:
             self.popen.stdin.close()
             self.popen.wait(60)
         except (OSError, subprocess.TimeoutExpired):
-            self.popen.kill()
+            self.popen.terminate()  # it may have processes of its own to end
+            try:
+                self.popen.wait(60)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
 
 
 class Side:

@@ -8,6 +8,7 @@ Usage: ours.py MEAD SCRATCH RECIPE
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +74,8 @@ def main() -> None:
     scratch, recipe = pathlib.Path(sys.argv[2]), json.loads(sys.argv[3])
     if recipe["weights"]:
         recipe["weights"] = str(pathlib.Path(recipe["weights"]).resolve())
+    # Whatever ends the bench, the cluster goes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cluster = Cluster(sys.argv[1], scratch)
     cluster.up()
     try:
