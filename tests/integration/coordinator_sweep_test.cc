@@ -150,36 +150,34 @@ TEST_F(CoordinatorTest, ARestartedCoordinatorTakesUpWhereTheWorkersAre) {
   EXPECT_THAT(worker.assigned(), SizeIs(1));
 }
 
-TEST_F(CoordinatorTest, AWorkerWithAnotherPlanFailsItsTrialAndSaysWhy) {
-  const v1::Dataset set = ImportTinySet();
-  FakeWorker worker(Connect(), {.train_samples = set.train_samples(), .wrong_plan = true});
-  ASSERT_TRUE(worker.WaitRegistered());
-  v1::SweepSpec spec = SpecOfTwoTrials();
-  spec.clear_space();
-  spec.mutable_retry()->set_infrastructure(0);
-  v1::Sweep sweep;
-  ASSERT_TRUE(Submit(spec, &sweep).ok());
-  const v1::WatchSweepResponse end = Watch(sweep.id());
-  EXPECT_EQ(end.sweep().state(), v1::SWEEP_STATE_FAILED);
-  EXPECT_EQ(end.trials(0).failure_kind(), v1::FAILURE_KIND_INFRASTRUCTURE);
-  EXPECT_THAT(end.trials(0).message(), HasSubstr("plans epoch 1 otherwise than the coordinator"));
+class WrongWorkerTest : public CoordinatorTest {
+ protected:
+  v1::Trial EndOfTrial(FakeWorkerOptions options) {
+    options.train_samples = ImportTinySet().train_samples();
+    FakeWorker worker(Connect(), options);
+    EXPECT_TRUE(worker.WaitRegistered());
+    v1::SweepSpec spec = SpecOfTwoTrials();
+    spec.clear_space();
+    spec.mutable_retry()->set_infrastructure(0);
+    v1::Sweep sweep;
+    EXPECT_TRUE(Submit(spec, &sweep).ok());
+    const v1::WatchSweepResponse end = Watch(sweep.id());
+    EXPECT_EQ(end.sweep().state(), v1::SWEEP_STATE_FAILED);
+    EXPECT_EQ(end.trials(0).failure_kind(), v1::FAILURE_KIND_INFRASTRUCTURE);
+    return end.trials(0);
+  }
+};
+
+TEST_F(WrongWorkerTest, AnotherPlanFailsItsTrialAndSaysWhy) {
+  EXPECT_THAT(EndOfTrial({.wrong_plan = true}).message(),
+              HasSubstr("plans epoch 1 otherwise than the coordinator"));
 }
 
-TEST_F(CoordinatorTest, AnEpochThatUsedAPictureTwiceFailsItsTrialAndSaysWhy) {
-  const v1::Dataset set = ImportTinySet();
-  FakeWorker worker(Connect(), {.train_samples = set.train_samples(), .wrong_pictures = true});
-  ASSERT_TRUE(worker.WaitRegistered());
-  v1::SweepSpec spec = SpecOfTwoTrials();
-  spec.clear_space();
-  spec.mutable_retry()->set_infrastructure(0);
-  v1::Sweep sweep;
-  ASSERT_TRUE(Submit(spec, &sweep).ok());
-  const v1::WatchSweepResponse end = Watch(sweep.id());
-  EXPECT_EQ(end.sweep().state(), v1::SWEEP_STATE_FAILED);
-  EXPECT_EQ(end.trials(0).failure_kind(), v1::FAILURE_KIND_INFRASTRUCTURE);
-  EXPECT_THAT(end.trials(0).message(),
+TEST_F(WrongWorkerTest, AnEpochThatUsedAPictureTwiceFailsItsTrialAndSaysWhy) {
+  const v1::Trial end = EndOfTrial({.wrong_pictures = true});
+  EXPECT_THAT(end.message(),
               HasSubstr("epoch 1 did not use every picture exactly once (internal error)"));
-  EXPECT_EQ(end.trials(0).epochs_done(), 0);
+  EXPECT_EQ(end.epochs_done(), 0);
 }
 
 TEST_F(CoordinatorTest, AWorkerOfAnotherVersionIsToldWhichSideToUpgrade) {

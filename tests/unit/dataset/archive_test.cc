@@ -28,13 +28,7 @@ std::vector<Member> TwoClasses() {
 
 class ArchiveTest : public ::testing::Test {
  protected:
-  absl::StatusOr<Manifest> Build(const std::string& path) {
-    BuildOptions options;
-    options.name = "set";
-    options.path = path;
-    options.out_dir = dir_.Join("out");
-    return BuildDataset(options);
-  }
+  absl::StatusOr<Manifest> Build(const fs::path& path) { return BuildFrom(path, dir_.Join("out")); }
   testing::TempDir dir_;
 };
 
@@ -112,7 +106,7 @@ TEST_F(ArchiveTest, DamagedArchivesAreErrors) {
 TEST_F(ArchiveTest, NoMoreIsWrittenThanAllowed) {
   const std::string path = dir_.Join("two.tar.gz");
   PackMembers(path, {{.name = "a/1.jpg", .content = std::string(3000, 'x'), .link_to = ""},
-              {.name = "a/2.jpg", .content = std::string(3000, 'y'), .link_to = ""}});
+                     {.name = "a/2.jpg", .content = std::string(3000, 'y'), .link_to = ""}});
   EXPECT_EQ(Unpack(path, dir_.Join("out"), nullptr, 5000).status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(Unpack(path, dir_.Join("whole"), nullptr, 6000).ok());

@@ -62,13 +62,7 @@ class CsvLabelsTest : public ::testing::Test {
     }
     return text;
   }
-  absl::StatusOr<Manifest> Build(const fs::path& path) {
-    BuildOptions options;
-    options.name = "set";
-    options.path = path.string();
-    options.out_dir = dir_.Join("out");
-    return BuildDataset(options);
-  }
+  absl::StatusOr<Manifest> Build(const fs::path& path) { return BuildFrom(path, dir_.Join("out")); }
   std::string ErrorOf(const std::string& table) {
     Put(root_ / "labels.csv", table);
     const absl::Status status = Build(root_ / "labels.csv").status();

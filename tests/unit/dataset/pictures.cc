@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "common/base/rng.h"
+#include "common/dataset/build.h"
 
 namespace mead::dataset {
 
@@ -128,6 +129,14 @@ void PutJpegs(const std::filesystem::path& folder, int count, uint64_t seed) {
   for (int i = 0; i < count; ++i) {
     Put(folder / (std::to_string(i) + ".jpg"), Jpeg(40, 30, seed + static_cast<uint64_t>(i)));
   }
+}
+
+absl::StatusOr<Manifest> BuildFrom(const std::filesystem::path& path, const std::string& out_dir) {
+  BuildOptions options;
+  options.name = "set";
+  options.path = path.string();
+  options.out_dir = out_dir;
+  return BuildDataset(options);
 }
 
 }  // namespace mead::dataset

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "common/dataset/image.h"
+#include "common/dataset/manifest.h"
 
 namespace mead::dataset {
 
@@ -33,5 +35,8 @@ void Put(const std::filesystem::path& path, const std::string& content);
 
 // `count` JPEGs named 0.jpg ... in a folder; seeds from `seed` on.
 void PutJpegs(const std::filesystem::path& folder, int count, uint64_t seed);
+
+// A data set of what lies at `path`, made in `out_dir` with no other options.
+absl::StatusOr<Manifest> BuildFrom(const std::filesystem::path& path, const std::string& out_dir);
 
 }  // namespace mead::dataset

@@ -37,13 +37,7 @@ std::vector<Member> Samples(int first, int count, int classes) {
 class WebDatasetTest : public ::testing::Test {
  protected:
   void SetUp() override { fs::create_directories(root_); }
-  absl::StatusOr<Manifest> Build(const fs::path& path) {
-    BuildOptions options;
-    options.name = "set";
-    options.path = path.string();
-    options.out_dir = dir_.Join("out");
-    return BuildDataset(options);
-  }
+  absl::StatusOr<Manifest> Build(const fs::path& path) { return BuildFrom(path, dir_.Join("out")); }
   void Put(const std::string& name, const std::vector<Member>& members) {
     fs::create_directories((root_ / name).parent_path());
     PackMembers((root_ / name).string(), members);
