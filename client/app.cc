@@ -245,7 +245,7 @@ class AppBuilder {
                 "mead dataset show kvasir-v2 --augment rotate=180,flip=both --png sheet.png",
                 [this] { return ShowDataset(session_, show_); });
     show->add_option("NAME", show_.name, "a data set");
-    show->add_option("--path", show_.path, "instead of NAME: a folder of pictures on this machine");
+    show->add_option("--path", show_.path, "instead of NAME: pictures on this machine, as \"add\" takes them");
     show->add_option("--png", show_.png, "the file to write")->required();
     show->add_option("--augment", show_.augment,
                      "keys of train.augment: rotate=180,flip=both,crop_scale=[0.7,1]")

@@ -9,6 +9,7 @@
 #include "client/interrupt.h"
 #include "client/leakage_lines.h"
 #include "client/progress.h"
+#include "client/scratch_folder.h"
 #include "client/stream.h"
 #include "client/table.h"
 #include "client/upload.h"
@@ -16,7 +17,6 @@
 #include "common/dataset/manifest.h"
 #include "common/dataset/synth.h"
 #include "common/files.h"
-#include "common/ids.h"
 #include "common/sha256.h"
 #include "common/status_util.h"
 
@@ -35,32 +35,13 @@ constexpr absl::Duration kImportDeadline = absl::Hours(12);
 constexpr absl::Duration kCreateDeadline = absl::Minutes(5);
 constexpr int kShownQuarantined = 10;
 
-// A folder of one command in the cache, removed at its end; two commands never share one.
-class ScratchDir {
- public:
-  explicit ScratchDir(const Terminal& terminal)
-      : path_(CacheDir(terminal) + "/" + RandomId("build-", 10)) {}
-  ~ScratchDir() {
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
-  ScratchDir(const ScratchDir&) = delete;
-  ScratchDir& operator=(const ScratchDir&) = delete;
-
-  const fs::path& path() const { return path_; }
-
-  // Building is long work on many threads that nothing can call back: an interrupt during it
-  // clears the folder and ends the process.
-  void EndProcess(const Terminal& terminal) const {
-    terminal.err << "\nmead: interrupted; nothing was added\n" << std::flush;
-    std::error_code error;
-    fs::remove_all(path_, error);
-    _exit(kExitInterrupted);
-  }
-
- private:
-  const fs::path path_;
-};
+// Building is long work on many threads that nothing can call back: an interrupt during it clears
+// the folder and ends the process.
+void EndProcess(const Terminal& terminal, const ScratchFolder& scratch) {
+  terminal.err << "\nmead: interrupted; nothing was added\n" << std::flush;
+  scratch.Remove();
+  _exit(kExitInterrupted);
+}
 
 // Says what was made of the pictures, what was left out and why, and what leaks.
 absl::StatusOr<int> ReportDataset(Session& session, Connection* server, Dataset dataset) {
@@ -108,13 +89,13 @@ dataset::Progress BuildProgress(ProgressLine* line) {
 }
 
 absl::StatusOr<dataset::Manifest> Build(Session& session, const dataset::BuildOptions& options,
-                                        const ScratchDir& scratch) {
-  const InterruptScope scope([&] { scratch.EndProcess(session.terminal); });
+                                        const ScratchFolder& scratch) {
+  const InterruptScope scope([&] { EndProcess(session.terminal, scratch); });
   return dataset::BuildDataset(options);
 }
 
 absl::StatusOr<int> BuildAndUpload(Session& session, Connection* server,
-                                   const AddDatasetOptions& options, const ScratchDir& scratch) {
+                                   const AddDatasetOptions& options, const ScratchFolder& scratch) {
   const fs::path out_dir = scratch.path() / "shards";
   ProgressLine line(session.terminal);
   dataset::BuildOptions build;
@@ -212,13 +193,15 @@ absl::StatusOr<Connection*> ReachableServer(Session& session) {
 absl::StatusOr<int> AddDataset(Session& session, const AddDatasetOptions& options) {
   MEAD_ASSIGN_OR_RETURN(Connection* const server, ReachableServer(session));
   if (options.on_server) return ImportOnServer(session, server, options);
-  const ScratchDir scratch(session.terminal);
+  MEAD_ASSIGN_OR_RETURN(const ScratchFolder scratch,
+                        ScratchFolder::MakeIn(CacheDir(session.terminal)));
   return BuildAndUpload(session, server, options, scratch);
 }
 
 absl::StatusOr<int> SynthDataset(Session& session, const SynthDatasetOptions& options) {
   MEAD_ASSIGN_OR_RETURN(Connection* const server, ReachableServer(session));
-  const ScratchDir scratch(session.terminal);
+  MEAD_ASSIGN_OR_RETURN(const ScratchFolder scratch,
+                        ScratchFolder::MakeIn(CacheDir(session.terminal)));
   const fs::path pictures = scratch.path() / "pictures";
   {
     ProgressLine line(session.terminal);
@@ -228,7 +211,7 @@ absl::StatusOr<int> SynthDataset(Session& session, const SynthDatasetOptions& op
     synth.size = options.size;
     synth.seed = options.seed;
     synth.progress = BuildProgress(&line);
-    const InterruptScope scope([&] { scratch.EndProcess(session.terminal); });
+    const InterruptScope scope([&] { EndProcess(session.terminal, scratch); });
     MEAD_RETURN_IF_ERROR(dataset::SynthesizeDataset(synth));
   }
   AddDatasetOptions add;

@@ -6,8 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "client/augment_option.h"
 #include "client/commands.h"
+#include "client/config.h"
 #include "client/contact_sheet.h"
 #include "client/dataset_pictures.h"
+#include "client/scratch_folder.h"
 #include "common/files.h"
 #include "common/status_util.h"
 
@@ -19,7 +21,7 @@ constexpr int64_t kMostPixels = 64'000'000;  // of a sheet: beyond, no viewer op
 absl::Status CheckOptions(const ShowDatasetOptions& options, int image_size) {
   const auto wrong = [](const std::string& what) { return absl::InvalidArgumentError(what); };
   if (options.name.empty() == options.path.empty()) {
-    return wrong("show wants the NAME of a data set, or --path DIR for a folder on this machine");
+    return wrong("show wants the NAME of a data set, or --path PATH for pictures on this machine");
   }
   if (image_size < 16 || image_size > 1024) {
     return wrong(absl::StrCat("pictures are from 16 to 1024 pixels a side, not ", image_size));
@@ -37,7 +39,11 @@ absl::StatusOr<std::vector<PictureFile>> Fetch(Session& session, const ShowDatas
                                                uint64_t seed) {
   const PictureChoice choice{
       .count = options.pictures, .class_name = options.class_name, .seed = seed};
-  if (!options.path.empty()) return PicturesOfFolder(options.path, choice);
+  if (!options.path.empty()) {
+    MEAD_ASSIGN_OR_RETURN(const ScratchFolder scratch,
+                          ScratchFolder::MakeIn(CacheDir(session.terminal)));
+    return PicturesOfPath(options.path, scratch.path().string(), choice);
+  }
   MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
   return PicturesOfDataset(server, options.name, choice);
 }

@@ -20,6 +20,7 @@
 #include "client/commands_model.h"
 #include "client/format.h"
 #include "client/model_file.h"
+#include "client/scratch_folder.h"
 #include "client/table.h"
 #include "common/dataset/names.h"
 #include "common/files.h"
@@ -33,26 +34,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-
-// A folder that goes with the command.
-class ScratchFolder {
- public:
-  [[nodiscard]] static absl::StatusOr<ScratchFolder> Make() {
-    std::string path = (fs::temp_directory_path() / "mead-predict-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) return ErrnoStatus(errno, path);
-    return ScratchFolder(path);
-  }
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
 
 // mead-trainer, where it lies beside this program.
 absl::StatusOr<std::string> TrainerProgram() {
@@ -139,24 +120,24 @@ absl::StatusOr<int> PredictImages(Session& session, const std::string& trial,
   }
   MEAD_ASSIGN_OR_RETURN(const TrainedModel model,
                         TrainedModel::Find(session, trial, options.epoch));
-  MEAD_ASSIGN_OR_RETURN(const ScratchFolder folder, ScratchFolder::Make());
+  MEAD_ASSIGN_OR_RETURN(const ScratchFolder folder,
+                        ScratchFolder::MakeIn(fs::temp_directory_path()));
   const fs::path weights = folder.path() / "model.safetensors";
   MEAD_RETURN_IF_ERROR(model.WriteSafetensors(weights));
   const int threads = std::max(1u, std::thread::hardware_concurrency());
   const mead::v1::TrainConfig& config = model.trial().config();
-  const Json request = {{"weights", weights.string()},
-                        {"model", config.model()},
-                        {"num_classes", model.classes().size()},
-                        {"image_size", model.image_size()},
-                        {"stride", config.has_stride() ? config.stride() : "v1.5"},
-                        {"test_time_augment",
-                         config.has_test_time_augment() ? config.test_time_augment() : "none"},
-                        {"position_box", config.augment().has_position_box()
-                                             ? config.augment().position_box()
-                                             : "keep"},
-                        {"precision", "fp32"},
-                        {"threads", threads},
-                        {"images", options.images}};
+  const Json request = {
+      {"weights", weights.string()},
+      {"model", config.model()},
+      {"num_classes", model.classes().size()},
+      {"image_size", model.image_size()},
+      {"stride", config.has_stride() ? config.stride() : "v1.5"},
+      {"test_time_augment", config.has_test_time_augment() ? config.test_time_augment() : "none"},
+      {"position_box",
+       config.augment().has_position_box() ? config.augment().position_box() : "keep"},
+      {"precision", "fp32"},
+      {"threads", threads},
+      {"images", options.images}};
   MEAD_RETURN_IF_ERROR(WriteFileAtomically(folder.path() / "request.json", request.dump()));
   MEAD_RETURN_IF_ERROR(RunTrainer(folder.path() / "request.json", folder.path() / "answers.jsonl"));
   MEAD_ASSIGN_OR_RETURN(const std::string answers, ReadFile(folder.path() / "answers.jsonl"));

@@ -8,8 +8,8 @@
 #include "absl/strings/str_join.h"
 #include "client/download.h"
 #include "common/base/rng.h"
+#include "common/dataset/input.h"
 #include "common/dataset/manifest.h"
-#include "common/dataset/scan.h"
 #include "common/files.h"
 #include "common/near_names.h"
 #include "common/status_util.h"
@@ -95,10 +95,10 @@ absl::StatusOr<std::vector<PictureFile>> PicturesOfDataset(Connection* connectio
   return files;
 }
 
-absl::StatusOr<std::vector<PictureFile>> PicturesOfFolder(const std::string& path,
-                                                          const PictureChoice& choice) {
-  MEAD_ASSIGN_OR_RETURN(const dataset::Found found,
-                        dataset::ScanFolder(path, [](std::string_view, uint64_t, uint64_t) {}));
+absl::StatusOr<std::vector<PictureFile>> PicturesOfPath(const std::string& path,
+                                                        const std::string& scratch,
+                                                        const PictureChoice& choice) {
+  MEAD_ASSIGN_OR_RETURN(const dataset::Found found, dataset::FindPictures(path, scratch, nullptr));
   MEAD_ASSIGN_OR_RETURN(const std::optional<uint32_t> only,
                         ClassOf(found.classes, choice.class_name));
   std::vector<const dataset::FoundFile*> training;

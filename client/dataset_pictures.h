@@ -1,5 +1,5 @@
 // A few training pictures of a data set, as files in memory: of the coordinator's, from which
-// nothing else is downloaded, or of a folder on this machine.
+// nothing else is downloaded, or of what lies on this machine.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,10 @@ std::vector<uint64_t> ChoosePictures(const std::vector<uint32_t>& classes, uint3
 [[nodiscard]] absl::StatusOr<std::vector<PictureFile>> PicturesOfDataset(
     Connection* connection, const std::string& name, const PictureChoice& choice);
 
-// Errors: as dataset::ScanFolder, NOT_FOUND for the class.
-[[nodiscard]] absl::StatusOr<std::vector<PictureFile>> PicturesOfFolder(
-    const std::string& path, const PictureChoice& choice);
+// path: whatever `mead dataset add` takes; scratch: a folder for what is packed.
+// Errors: as dataset::FindPictures, NOT_FOUND for the class.
+[[nodiscard]] absl::StatusOr<std::vector<PictureFile>> PicturesOfPath(const std::string& path,
+                                                                      const std::string& scratch,
+                                                                      const PictureChoice& choice);
 
 }  // namespace mead::client

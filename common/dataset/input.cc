@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <iterator>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "common/dataset/csv_labels.h"
 #include "common/dataset/scan.h"
 #include "common/dataset/webdataset.h"
+#include "common/near_names.h"
 #include "common/status_util.h"
 
 namespace mead::dataset {
@@ -30,6 +32,29 @@ std::string Unwrap(std::string folder) {
   }
 }
 
+absl::Status CheckExists(const std::string& given) {
+  const fs::path path(given);
+  std::error_code error;
+  if (fs::exists(path, error)) return absl::OkStatus();
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return ErrnoStatus(error.value(), absl::StrCat("cannot open ", given));
+  }
+  // Names near the first part of the path that is missing.
+  fs::path there = fs::absolute(path).lexically_normal();
+  if (!there.has_filename()) there = there.parent_path();
+  while (there.has_relative_path() && !fs::exists(there.parent_path(), error)) {
+    there = there.parent_path();
+  }
+  std::vector<std::string> siblings;
+  for (fs::directory_iterator it(there.parent_path(), error), end; !error && it != end;
+       it.increment(error)) {
+    siblings.push_back(it->path().filename().string());
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "no such folder or archive: ", given, " ('", there.filename().string(), "' is not in ",
+      there.parent_path().string(), ")", DidYouMean(there.filename().string(), siblings)));
+}
+
 absl::StatusOr<Found> FindInFolder(const std::string& path, const std::string& scratch,
                                    const Progress& progress) {
   const std::string folder = Unwrap(path);
@@ -44,6 +69,7 @@ absl::StatusOr<Found> FindInFolder(const std::string& path, const std::string& s
 
 absl::StatusOr<Found> FindPictures(const std::string& path, const std::string& scratch,
                                    const Progress& progress) {
+  MEAD_RETURN_IF_ERROR(CheckExists(path));
   if (fs::is_directory(path)) return FindInFolder(path, scratch, progress);
   if (IsCsvName(path)) return ScanCsv(path, progress);
   if (const std::vector<std::string> tars = FindWebDataset(path); !tars.empty()) {

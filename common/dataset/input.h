@@ -15,7 +15,7 @@
 namespace mead::dataset {
 
 // scratch: made if something is unpacked; Found::root then lies in it.
-// Errors: those of the layouts.
+// Errors: NOT_FOUND (no such path; names near ones), and those of the layouts.
 [[nodiscard]] absl::StatusOr<Found> FindPictures(const std::string& path,
                                                  const std::string& scratch,
                                                  const Progress& progress);

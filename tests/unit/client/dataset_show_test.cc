@@ -146,7 +146,7 @@ TEST_F(DatasetShowTest, MixedRowsShareThePicturesOfTheNext) {
   }
 }
 
-TEST_F(DatasetShowTest, ShowsAFolderWithoutAServer) {
+TEST_F(DatasetShowTest, ShowsWhatLiesHereWithoutAServer) {
   dataset::SynthOptions synth;
   synth.out_dir = (home_.dir() / "pictures").string();
   synth.images_per_class = 2;
@@ -156,6 +156,21 @@ TEST_F(DatasetShowTest, ShowsAFolderWithoutAServer) {
   const ClientResult result = Show({"--path", synth.out_dir, "--size", "32", "--count", "0"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(ReadPng(png()).width, 32 + 8);
+  // A table of some of them, which "dataset add" takes as well.
+  std::string table = "path,label\n";
+  for (const auto& file : std::filesystem::recursive_directory_iterator(synth.out_dir)) {
+    if (!file.is_regular_file()) continue;
+    const std::filesystem::path name = file.path().lexically_relative(synth.out_dir);
+    table += name.string() + "," + (name.string().starts_with("polyps") ? "polyp" : "other") + "\n";
+  }
+  const std::string csv = synth.out_dir + "/labels.csv";
+  ASSERT_TRUE(WriteFileAtomically(csv, table).ok());
+  const ClientResult shown = Show({"--path", csv, "--class", "polyp", "-o", "json"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("\"polyps/"));
+  const ClientResult missing = Show({"--path", csv + "x"});
+  EXPECT_NE(missing.exit_code, 0);
+  EXPECT_THAT(missing.err, HasSubstr("did you mean labels.csv?"));
 }
 
 TEST_F(DatasetShowTest, WrongUseIsSaidInWords) {
@@ -165,8 +180,8 @@ TEST_F(DatasetShowTest, WrongUseIsSaidInWords) {
     EXPECT_EQ(result.exit_code, 2) << result.err;
     return result.err;
   };
-  EXPECT_THAT(error({}), HasSubstr("NAME of a data set, or --path DIR"));
-  EXPECT_THAT(error({"demo", "--path", "x"}), HasSubstr("NAME of a data set, or --path DIR"));
+  EXPECT_THAT(error({}), HasSubstr("NAME of a data set, or --path PATH"));
+  EXPECT_THAT(error({"demo", "--path", "x"}), HasSubstr("NAME of a data set, or --path PATH"));
   EXPECT_THAT(error({"demo", "--class", "polyp"}), HasSubstr("did you mean polyps?"));
   EXPECT_THAT(error({"other"}), HasSubstr("other"));
   EXPECT_THAT(error({"demo", "--augment", "rotat=3"}), HasSubstr("did you mean rotate?"));
