@@ -8,8 +8,8 @@ Usage: dali_side.py PICTURES IMAGE_SIZE BATCH THREADS
 
 import pathlib
 import sys
-import time
 
+import epochs
 from nvidia.dali import fn, pipeline_def, types
 
 
@@ -39,13 +39,7 @@ def main() -> None:
         for _ in range(batches):
             pipeline.run()
 
-    epoch()  # starts the threads
-    print(f"images {batches * batch}\nready", flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        for _ in range(int(line)):
-            epoch()
-        print(time.perf_counter() - start, flush=True)
+    epochs.answer(batches * batch, epoch)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ Usage: ffcv_side.py PICTURES IMAGE_SIZE BATCH THREADS jpg|raw SCRATCH
 """
 
 import sys
-import time
 
+import epochs
 from ffcv.fields import IntField, RGBImageField
 from ffcv.fields.rgb_image import RandomResizedCropRGBImageDecoder
 from ffcv.loader import Loader, OrderOption
@@ -32,15 +32,7 @@ def main() -> None:
                                                          ratio=(1.0, 1.0)),
                         RandomHorizontalFlip(), RandomBrightness(0.2), RandomContrast(0.2),
                         ToTensor()]})
-    for _ in loader:  # compiles the pipeline
-        pass
-    print(f"images {len(data)}\nready", flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        for _ in range(int(line)):
-            for _ in loader:
-                pass
-        print(time.perf_counter() - start, flush=True)
+    epochs.answer(len(data), epochs.through(loader))  # the first compiles the pipeline
 
 
 if __name__ == "__main__":

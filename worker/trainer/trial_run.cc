@@ -18,7 +18,6 @@
 #include "absl/time/time.h"
 #include "common/augment/mix.h"
 #include "common/augment/picture_store.h"
-#include "common/base/confusion_matrix.h"
 #include "common/base/epoch_plan.h"
 #include "common/clock.h"
 #include "common/dataset/manifest.h"
@@ -32,15 +31,14 @@
 #include "worker/trainer/available_memory.h"
 #include "worker/trainer/checkpointing.h"
 #include "worker/trainer/epoch_metrics.h"
-#include "worker/trainer/evaluation_record.h"
+#include "worker/trainer/evaluation.h"
 #include "worker/trainer/options.h"
+#include "worker/trainer/progress_reporter.h"
 #include "worker/trainer/trial_plans.h"
 
 namespace mead::trainer {
 namespace {
 
-// About two progress reports a second.
-constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
 constexpr auto kRendezvousTimeout = std::chrono::seconds(60);
 
 // How ranks without GPUs talk: auto, gloo or shm. The environment is mead-worker's.
@@ -75,7 +73,10 @@ class UnusableCheckpoint : public train::TrainError {
 class TrialRun {
  public:
   TrialRun(const v1::Prepare& prepare, AgentLink& link)
-      : prepare_(prepare), config_(prepare.config()), link_(link) {}
+      : prepare_(prepare),
+        config_(prepare.config()),
+        link_(link),
+        progress_(link, prepare.rank() == 0) {}
 
   // Returns what there is to say of an end before the last epoch; empty after all of them.
   std::string Run() {
@@ -109,8 +110,8 @@ class TrialRun {
     manifest_digest_ = DigestOf(manifest);
     manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
     plans_.emplace(config_, manifest_, prepare_.world_size());
-    record_.emplace(manifest_);
-    if (!record_->kept() && is_rank_zero()) {
+    evaluation_.emplace(manifest_);
+    if (!evaluation_->record().kept() && is_rank_zero()) {
       Say(
           absl::StrFormat("the validation split is too large for a record of each picture (%d "
                           "pictures, %d classes): no predictions, calibration or average precision",
@@ -282,8 +283,7 @@ class TrialRun {
     checkpoints_->StartEpoch(epoch, so_far_);
     const double seconds_before = so_far_.seconds;
     const absl::Time start = RealClock().Now();
-    window_start_ = start;
-    window_samples_ = 0;
+    progress_.Start();
     std::vector<BatchMix> mixing;
     StartLoader(*train_loader_, epoch, plan, options_.mixes ? &mixing : nullptr);
     for (uint64_t step = plan.first_step(); step < plan.steps(); ++step) {
@@ -318,8 +318,8 @@ class TrialRun {
       so_far_.samples += result.samples;
       so_far_.learning_rate = result.learning_rate;
       ++so_far_.steps;
-      ReportProgress("train", epoch, static_cast<uint64_t>(so_far_.steps), plan.steps(),
-                     result.samples);
+      progress_.Add("train", epoch, static_cast<uint64_t>(so_far_.steps), plan.steps(),
+                    result.samples, so_far_);
     }
   }
 
@@ -337,49 +337,29 @@ class TrialRun {
   }
 
   void Evaluate(int epoch) {
-    const int classes = static_cast<int>(manifest_.classes.size());
-    ConfusionMatrix mine(classes);
-    double loss_sum = 0;
-    record_->Start();
+    evaluation_->Start();
     session_->StartEvaluation();
     const EpochPlan plan = plans_->Evaluation();
     StartLoader(*val_loader_, epoch, plan);
     for (uint64_t step = 0; step < plan.steps(); ++step) {
       const data::Batch batch = OrThrow(val_loader_->Next());
       if (batch.size > 0) {
-        const train::EvalResult result =
-            session_->EvalStep(batch.pixels.data(), batch.labels.data(), batch.size);
-        if (!mine.Add(batch.labels, result.predicted).ok()) {
-          throw train::TrainError(train::ErrorKind::kInternal,
-                                  "the model predicted a class that does not exist");
-        }
-        loss_sum += result.loss_sum;
-        record_->Add(batch.indices, result.log_probabilities);
+        evaluation_->Add(batch.labels, batch.indices,
+                         session_->EvalStep(batch.pixels.data(), batch.labels.data(), batch.size));
       }
-      ReportProgress("eval", epoch, step + 1, plan.steps(),
-                     static_cast<int64_t>(plan.BatchSize(step)));
+      progress_.Add("eval", epoch, step + 1, plan.steps(),
+                    static_cast<int64_t>(plan.BatchSize(step)), so_far_);
     }
     session_->EndEvaluation();
-    std::vector<int64_t> counts = communicator_->SumOverRanks(
-        std::vector<int64_t>(mine.counts().begin(), mine.counts().end()));
-    std::optional<ConfusionMatrix> sum = ConfusionMatrix::FromCounts(classes, std::move(counts));
-    if (!sum.has_value() ||
-        sum->total() != static_cast<int64_t>(manifest_.Count(dataset::Split::kVal))) {
-      throw train::TrainError(
-          train::ErrorKind::kInternal,
-          "the ranks' confusion matrices do not add up to the validation split");
-    }
-    confusion_ = *std::move(sum);
-    record_->Join(*communicator_);
-    const double total_loss = communicator_->SumOverRanks(std::vector<double>{loss_sum})[0];
-    val_loss_ = total_loss / static_cast<double>(std::max<int64_t>(1, confusion_.total()));
+    evaluation_->Join(*communicator_);
   }
 
   // Rank 0 reports, and its objective is everybody's, so that all decide alike what follows.
   void EndEpoch(int epoch) {
-    auto metrics = EpochMetrics(so_far_, confusion_, val_loss_, manifest_.classes);
+    auto metrics =
+        EpochMetrics(so_far_, evaluation_->confusion(), evaluation_->loss(), manifest_.classes);
     metrics["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
-    record_->AddMetrics(metrics);
+    evaluation_->record().AddMetrics(metrics);
     if (is_rank_zero()) ReportEpoch(epoch, metrics);
     const double mine = is_rank_zero() ? ObjectiveOf(prepare_.objective(), metrics) : 0;
     session_->EndEpoch(communicator_->SumOverRanks(std::vector<double>{mine})[0]);
@@ -394,49 +374,29 @@ class TrialRun {
     SetLedger(so_far_.ledger, *report.mutable_ledger());
     report.mutable_metrics()->insert(metrics.begin(), metrics.end());
     for (const std::string& name : manifest_.classes) report.mutable_confusion()->add_classes(name);
-    for (const int64_t count : confusion_.counts()) report.mutable_confusion()->add_counts(count);
+    for (const int64_t count : evaluation_->confusion().counts()) {
+      report.mutable_confusion()->add_counts(count);
+    }
     Say(absl::StrFormat(
         "epoch %d/%d: train loss %.4f, accuracy %.4f; val loss %.4f, accuracy "
         "%.4f; %.1f images/s",
-        epoch, EpochsOf(config_), metrics.at("train/loss"), metrics.at("train/accuracy"), val_loss_,
-        metrics.at("val/accuracy"), metrics.at("train/images_per_second")));
+        epoch, EpochsOf(config_), metrics.at("train/loss"), metrics.at("train/accuracy"),
+        metrics.at("val/loss"), metrics.at("val/accuracy"), metrics.at("train/images_per_second")));
     link_.Send(std::move(message));
   }
 
   void SavePredictions(int epoch) {
-    if (!is_rank_zero() || !record_->kept()) return;
+    const EvaluationRecord& record = evaluation_->record();
+    if (!is_rank_zero() || !record.kept()) return;
     const std::string path =
         absl::StrCat(prepare_.work_dir(), "/predictions-", epoch, ".safetensors");
     OrThrow(WriteFileAtomically(
         path,
-        record_->ToPredictions(prepare_.trial().trial_id(), epoch, manifest_digest_).ToBytes()));
+        record.ToPredictions(prepare_.trial().trial_id(), epoch, manifest_digest_).ToBytes()));
     v1::AttachRequest message;
     message.mutable_predictions()->set_epoch(epoch);
     message.mutable_predictions()->set_path(path);
     link_.Send(std::move(message));
-  }
-
-  // samples: of the step just done. Rank 0 speaks for the gang.
-  void ReportProgress(const char* phase, int epoch, uint64_t step, uint64_t steps,
-                      int64_t samples) {
-    window_samples_ += samples;
-    const absl::Time now = RealClock().Now();
-    const absl::Duration window = now - window_start_;
-    if (!is_rank_zero() || window < kProgressInterval) return;
-    v1::Progress progress;
-    progress.set_phase(phase);
-    progress.set_epoch(epoch);
-    progress.set_step(static_cast<int64_t>(step));
-    progress.set_steps_per_epoch(static_cast<int64_t>(steps));
-    const auto seen = static_cast<double>(std::max<int64_t>(1, so_far_.samples));
-    progress.set_train_loss(so_far_.loss_sum / seen);
-    progress.set_train_accuracy(static_cast<double>(so_far_.correct) / seen);
-    progress.set_learning_rate(so_far_.learning_rate);
-    progress.set_images_per_second(static_cast<double>(window_samples_) /
-                                   absl::ToDoubleSeconds(window));
-    link_.SendProgress(std::move(progress));
-    window_start_ = now;
-    window_samples_ = 0;
   }
 
   const v1::Prepare& prepare_;
@@ -444,7 +404,7 @@ class TrialRun {
   AgentLink& link_;
   dataset::Manifest manifest_;
   std::string manifest_digest_;
-  std::optional<EvaluationRecord> record_;
+  std::optional<Evaluation> evaluation_;
   std::optional<TrialPlans> plans_;
   train::TrainOptions options_;
   int loaders_size_ = 0;  // side of their pictures, pixels
@@ -459,11 +419,7 @@ class TrialRun {
   int first_epoch_ = 1;
   train::EpochSoFar resumed_so_far_;  // of the first
   train::EpochSoFar so_far_;          // of the epoch under way
-  ConfusionMatrix confusion_{1};
-  double val_loss_ = 0;
-  // Since the last progress report.
-  absl::Time window_start_;
-  int64_t window_samples_ = 0;
+  ProgressReporter progress_;
 };
 
 v1::MemberExited Failed(v1::FailureKind kind, const std::string& message) {
