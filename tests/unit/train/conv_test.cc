@@ -221,6 +221,7 @@ std::vector<Case> WinogradCases() {
           {3, 64, 128, 5, 9, 3, 1},    // an odd number of tiles: a pair of one
           {1, 512, 64, 9, 8, 3, 1},    // longer lots
           {1, 64, 512, 8, 9, 3, 1},    // also back
+          {1, 256, 256, 9, 8, 3, 1},   // the weight's sums in fewer parts than threads
           {1, 64, 64, 1, 1, 3, 1},     // one tile, mostly padding
           {4, 64, 64, 1, 2, 3, 1}};
 }

@@ -312,8 +312,16 @@ void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, 
   }
 }
 
-void FinishWeight(const float* sums, int64_t point_stride, int64_t channels, int64_t panel,
-                  int64_t begin, int64_t end, uint16_t* dw) {
+inline __m512 SumOfParts(const float* first, int64_t parts, int64_t stride) {
+  __m512 sum = _mm512_loadu_ps(first);
+  for (int64_t part = 1; part < parts; ++part) {
+    sum = _mm512_add_ps(sum, _mm512_loadu_ps(first + part * stride));
+  }
+  return sum;
+}
+
+void FinishWeight(const float* sums, int64_t parts, int64_t part_stride, int64_t point_stride,
+                  int64_t channels, int64_t panel, int64_t begin, int64_t end, uint16_t* dw) {
   const __m512 half = _mm512_set1_ps(0.5f);
   for (int64_t row = begin; row < end; ++row) {
     for (int64_t c = 0; c < kPanel; c += kLanes) {
@@ -322,10 +330,10 @@ void FinishWeight(const float* sums, int64_t point_stride, int64_t channels, int
       __m512 taps[4][3];  // [column][row]
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
-        const __m512 s0 = _mm512_loadu_ps(from + j * point_stride);
-        const __m512 s1 = _mm512_loadu_ps(from + (4 + j) * point_stride);
-        const __m512 s2 = _mm512_loadu_ps(from + (8 + j) * point_stride);
-        const __m512 s3 = _mm512_loadu_ps(from + (12 + j) * point_stride);
+        const __m512 s0 = SumOfParts(from + j * point_stride, parts, part_stride);
+        const __m512 s1 = SumOfParts(from + (4 + j) * point_stride, parts, part_stride);
+        const __m512 s2 = SumOfParts(from + (8 + j) * point_stride, parts, part_stride);
+        const __m512 s3 = SumOfParts(from + (12 + j) * point_stride, parts, part_stride);
         const __m512 sum = _mm512_mul_ps(half, _mm512_add_ps(s1, s2));
         taps[j][0] = _mm512_add_ps(s0, sum);
         taps[j][1] = _mm512_mul_ps(half, _mm512_sub_ps(s1, s2));

@@ -19,10 +19,15 @@ namespace {
 // its second-level cache of 1 MiB, unless the transformed weight is much larger, which
 // is read anew for each lot.
 int64_t TilesAtATime(int64_t inner) { return inner <= 256 ? 24 : 66; }
-// Tiles whose transforms are multiplied into the weight's gradient at a time, by the
-// bytes that both sides take: few, so that they stay in a cache, but no fewer than
-// there are sums, which are read and written for each group.
-constexpr int64_t kGroupBytes = 3 << 20;
+// The weight's gradient is summed up in parts, each by one thread: what one core has packed
+// another would fetch from its cache, which takes as long as the multiplication. As many
+// parts as their sums have room for.
+constexpr int64_t kPartsBytes = 8 << 20;
+constexpr int64_t kMostParts = 8;
+// Within a part, tiles whose transforms are multiplied at a time, by the bytes that both
+// sides take: few, so that they stay in a cache, but no fewer than there are sums, which
+// are read and written for each group.
+constexpr int64_t kGroupBytes = 1 << 20;
 // Below, transforming a weight of 512 x 512 takes as long as it saves.
 constexpr int64_t kFewestTiles = 96;
 
@@ -41,6 +46,25 @@ T* Memory(const at::Tensor& floats) {
 
 at::Tensor Floats(int64_t count) { return at::empty({count}, at::device(at::kCPU)); }
 at::Tensor Zeros(int64_t bfloats) { return at::zeros({bfloats / 2}, at::device(at::kCPU)); }
+
+// How the weight's gradient is summed up, by the shape alone: then sums are the same
+// however many threads there are.
+struct WeightPlan {
+  WeightPlan(int64_t tiles, int64_t in_c, int64_t out_c) : pairs(at::ceil_div<int64_t>(tiles, 2)) {
+    const int64_t sum_bytes = kWinogradPoints * 4 * in_c * out_c;
+    const int64_t wanted = std::clamp<int64_t>(kPartsBytes / sum_bytes, 1, kMostParts);
+    part_pairs = at::ceil_div<int64_t>(pairs, wanted);
+    parts = at::ceil_div<int64_t>(pairs, part_pairs);
+    const int64_t pair_bytes = kWinogradPoints * 4 * (in_c + out_c);
+    const int64_t groups =
+        at::ceil_div<int64_t>(part_pairs * pair_bytes, std::max(kGroupBytes, sum_bytes));
+    group_pairs = at::ceil_div<int64_t>(part_pairs, groups);
+  }
+
+  int64_t pairs;  // of tiles
+  int64_t part_pairs, parts;
+  int64_t group_pairs;  // within a part
+};
 
 // y: [n, h, w, columns] from x: [n, h, w, inner].
 void Convolve(const WinogradKernels& kernels, const uint16_t* x, const uint16_t* weight,
@@ -113,50 +137,64 @@ void WinogradWeightGradient(const WinogradKernels& kernels, const c10::BFloat16*
   const int64_t in_c = shape.in_c;
   const int64_t out_c = shape.out_c;
   const int64_t panels = in_c / kConvPanelColumns;
-  const int64_t tiles = pictures.tiles();
-  // Groups of like size, of whole pairs of tiles.
-  const int64_t pair_bytes = kWinogradPoints * 4 * (in_c + out_c);
-  const int64_t all_pairs = at::ceil_div<int64_t>(tiles, 2);
-  const int64_t sum_bytes = kWinogradPoints * 4 * in_c * out_c;
-  const int64_t groups =
-      at::ceil_div<int64_t>(all_pairs * pair_bytes, std::max(kGroupBytes, sum_bytes));
-  const int64_t group_pairs = at::ceil_div<int64_t>(all_pairs, groups);
-  // [points][panels][pairs][64, 2] and [points][out_c / 16][pairs][16, 2]
-  const at::Tensor input = Floats(kWinogradPoints * group_pairs * in_c);
-  const at::Tensor gradient = Floats(kWinogradPoints * group_pairs * out_c);
-  const at::Tensor sums = Floats(kWinogradPoints * in_c * out_c);  // [points][panels][out_c][64]
+  const WeightPlan plan(pictures.tiles(), in_c, out_c);
+  const int64_t input_size = kWinogradPoints * plan.group_pairs * in_c;
+  const int64_t thread_size = input_size + kWinogradPoints * plan.group_pairs * out_c;
+  const int64_t sums_size = kWinogradPoints * in_c * out_c;
+  const bool by_parts = plan.parts >= at::get_num_threads();
+  const at::Tensor threads = Floats((by_parts ? at::get_num_threads() : 1) * thread_size);
+  const at::Tensor sums = Floats(plan.parts * sums_size);  // [parts][points][panels][out_c][64]
   const at::Tensor zeros = Zeros(std::max(in_c, out_c));
   const auto* zero = Memory<uint16_t>(zeros);
-  for (int64_t first = 0; first < all_pairs; first += group_pairs) {
-    const int64_t pairs = std::min(group_pairs, all_pairs - first);
-    constexpr int64_t kPairsAtATime = 8;
-    at::parallel_for(0, at::ceil_div<int64_t>(pairs, kPairsAtATime), 1,
-                     [&](int64_t begin, int64_t end) {
-                       const int64_t from = begin * kPairsAtATime;
-                       const int64_t to = std::min(end * kPairsAtATime, pairs);
-                       const int64_t first_tile = 2 * (first + from);
-                       const int64_t last_tile = std::min(2 * (first + to), tiles);
-                       kernels.pack_input(Bits(x), pictures, in_c, first_tile, last_tile, zero,
-                                          from, pairs, Memory<uint32_t>(input));
-                       kernels.pack_gradient(Bits(dy), pictures, out_c, first_tile, last_tile, zero,
-                                             from, pairs, Memory<uint32_t>(gradient));
-                     });
-    at::parallel_for(0, kWinogradPoints * panels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        kernels.accumulate(Memory<uint32_t>(input) + i * pairs * kConvPanelColumns,
-                           Memory<uint32_t>(gradient) + i / panels * pairs * out_c, pairs, out_c,
-                           first == 0, Memory<float>(sums) + i * out_c * kConvPanelColumns);
-      }
+
+  // Within a part's thread, its own loops are not divided further.
+  const auto sum_up = [&](int64_t part, float* own) {
+    auto* input = reinterpret_cast<uint32_t*>(own);  // [points][panels][pairs][64, 2]
+    auto* gradient =
+        reinterpret_cast<uint32_t*>(own + input_size);  // [points][out_c / 16][pairs][16, 2]
+    const int64_t part_end = std::min((part + 1) * plan.part_pairs, plan.pairs);
+    for (int64_t first = part * plan.part_pairs; first < part_end; first += plan.group_pairs) {
+      const int64_t pairs = std::min(plan.group_pairs, part_end - first);
+      constexpr int64_t kPairsAtATime = 8;
+      at::parallel_for(0, at::ceil_div<int64_t>(pairs, kPairsAtATime), 1,
+                       [&](int64_t begin, int64_t end) {
+                         const int64_t from = begin * kPairsAtATime;
+                         const int64_t to = std::min(end * kPairsAtATime, pairs);
+                         const int64_t first_tile = 2 * (first + from);
+                         const int64_t last_tile = std::min(2 * (first + to), pictures.tiles());
+                         kernels.pack_input(Bits(x), pictures, in_c, first_tile, last_tile, zero,
+                                            from, pairs, input);
+                         kernels.pack_gradient(Bits(dy), pictures, out_c, first_tile, last_tile,
+                                               zero, from, pairs, gradient);
+                       });
+      at::parallel_for(0, kWinogradPoints * panels, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          kernels.accumulate(
+              input + i * pairs * kConvPanelColumns, gradient + i / panels * pairs * out_c, pairs,
+              out_c, first == part * plan.part_pairs,
+              Memory<float>(sums) + part * sums_size + i * out_c * kConvPanelColumns);
+        }
+      });
+    }
+  };
+  if (by_parts) {
+    at::parallel_for(0, plan.parts, 1, [&](int64_t begin, int64_t end) {
+      float* own = Memory<float>(threads) + at::get_thread_num() * thread_size;
+      for (int64_t part = begin; part < end; ++part) sum_up(part, own);
     });
+  } else {
+    for (int64_t part = 0; part < plan.parts; ++part) sum_up(part, Memory<float>(threads));
   }
+
   constexpr int64_t kRowsAtATime = 16;
   const int64_t row_blocks = out_c / kRowsAtATime;
   at::parallel_for(0, panels * row_blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t panel = i / row_blocks;
       const int64_t row = i % row_blocks * kRowsAtATime;
-      kernels.finish_weight(Memory<float>(sums) + panel * out_c * kConvPanelColumns, in_c * out_c,
-                            in_c, panel, row, row + kRowsAtATime, Bits(dw));
+      kernels.finish_weight(Memory<float>(sums) + panel * out_c * kConvPanelColumns, plan.parts,
+                            sums_size, in_c * out_c, in_c, panel, row, row + kRowsAtATime,
+                            Bits(dw));
     }
   });
 }

@@ -69,10 +69,10 @@ struct WinogradKernels {
   // input: [pairs][64, 2]. gradient: [rows / 16][pairs][16, 2].
   void (*accumulate)(const uint32_t* input, const uint32_t* gradient, int64_t pairs, int64_t rows,
                      bool first, float* sums);
-  // G^T s G. sums: [16][rows, 64], points `point_stride` apart. Writes dw's rows
-  // [begin, end), [rows, 3, 3, channels], in this panel of columns.
-  void (*finish_weight)(const float* sums, int64_t point_stride, int64_t channels, int64_t panel,
-                        int64_t begin, int64_t end, uint16_t* dw);
+  // G^T s G, s the sum of `parts`, in order. sums: [parts][16][rows, 64], parts and points so
+  // far apart. Writes dw's rows [begin, end), [rows, 3, 3, channels], in this panel of columns.
+  void (*finish_weight)(const float* sums, int64_t parts, int64_t part_stride, int64_t point_stride,
+                        int64_t channels, int64_t panel, int64_t begin, int64_t end, uint16_t* dw);
 };
 
 #if defined(__x86_64__)
