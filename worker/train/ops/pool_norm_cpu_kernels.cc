@@ -5,8 +5,6 @@
 namespace mead::train {
 namespace {
 
-typedef uint8_t U8 __attribute__((vector_size(kLanes)));
-
 // `chosen` where the mask is set.
 template <typename Value, typename Mask>
 MEAD_INLINE Value Select(Mask mask, Value chosen, Value other) {
@@ -56,8 +54,7 @@ void Apply(const T* x, const PoolNormShape& s, int64_t begin, int64_t end, const
           }
         }
         Store(best, y + to + c);
-        const U8 bytes = __builtin_convertvector(winners, U8);
-        __builtin_memcpy(winner + to + c, &bytes, sizeof(bytes));
+        StoreBytes<A>(winners, winner + to + c);
       }
     }
   }
@@ -81,9 +78,7 @@ struct Windows {
       }
       const int64_t from = at + w / 2 * line_size + w % 2 * channels;
       dy[w] = Load(gradient + from);
-      U8 bytes;
-      __builtin_memcpy(&bytes, winner + from, sizeof(bytes));
-      winners[w] = __builtin_convertvector(bytes, M<A>);
+      winners[w] = LoadBytes<A>(winner + from);
     }
   }
 
@@ -100,11 +95,11 @@ struct Windows {
   }
 };
 
-// Calls use(element, c, dz) for every element of x that belongs to the lines, 16 channels
-// from c on at a time.
-template <typename T, typename A, typename Use>
+// For every 2x2 square of x that belongs to the lines, 16 channels from c on at a time:
+// use = make(c), then use(element, dz) for each of its elements.
+template <typename T, typename A, typename Make>
 MEAD_INLINE void ForSquares(const T* dy, const uint8_t* winner, const PoolNormShape& s,
-                            int64_t begin, int64_t end, Use&& use) {
+                            int64_t begin, int64_t end, Make&& make) {
   const int64_t line_size = s.pooled_width() * s.channels;
   for (int64_t index = begin; index < end; ++index) {
     const Line line(s, index);
@@ -115,26 +110,47 @@ MEAD_INLINE void ForSquares(const T* dy, const uint8_t* winner, const PoolNormSh
       const bool x_right = 2 * column + 1 < s.width;
       const int64_t corner = line.x + 2 * column * s.channels;
       for (int64_t c = 0; c < s.channels; c += kLanes) {
+        auto use = make(c);
         const Windows<T, A> windows(dy, winner, line.y + column * s.channels + c, s.channels,
                                     line_size, right, below);
         const int64_t at = corner + c;
-        use(at, c, windows.template Sum<0, 0>());
-        if (x_right) use(at + s.channels, c, windows.template Sum<0, 1>());
+        use(at, windows.template Sum<0, 0>());
+        if (x_right) use(at + s.channels, windows.template Sum<0, 1>());
         if (!x_below) continue;
         const int64_t under = at + s.width * s.channels;
-        use(under, c, windows.template Sum<1, 0>());
-        if (x_right) use(under + s.channels, c, windows.template Sum<1, 1>());
+        use(under, windows.template Sum<1, 0>());
+        if (x_right) use(under + s.channels, windows.template Sum<1, 1>());
       }
     }
   }
 }
 
+// Adds up a square; memory has its sums only once it is done.
+template <typename T, typename A>
+struct SquareSums {
+  const T* x;
+  V<A> mean;
+  A* sum_to;
+  A* product_to;
+  V<A> sum = Load(sum_to);
+  V<A> product_sum = Load(product_to);
+
+  MEAD_INLINE void operator()(int64_t element, V<A> dz) {
+    sum += dz;
+    product_sum += dz * (Load(x + element) - mean);
+  }
+  MEAD_INLINE ~SquareSums() {
+    Store(sum, sum_to);
+    Store(product_sum, product_to);
+  }
+};
+
 template <typename T, typename A>
 void BackwardSums(const T* dy, const uint8_t* winner, const T* x, const PoolNormShape& s,
                   int64_t begin, int64_t end, const A* mean, A* sum, A* product_sum) {
-  ForSquares<T, A>(dy, winner, s, begin, end, [=](int64_t element, int64_t c, V<A> dz) {
-    Store(Load(sum + c) + dz, sum + c);
-    Store(Load(product_sum + c) + dz * (Load(x + element) - Load(mean + c)), product_sum + c);
+  ForSquares<T, A>(dy, winner, s, begin, end, [=](int64_t c) {
+    return SquareSums<T, A>{
+        .x = x, .mean = Load(mean + c), .sum_to = sum + c, .product_to = product_sum + c};
   });
 }
 
@@ -142,9 +158,11 @@ template <typename T, typename A>
 void BackwardApply(const T* dy, const uint8_t* winner, const T* x, const PoolNormShape& s,
                    int64_t begin, int64_t end, const A* mean, const A* scale, const A* slope,
                    const A* offset, T* dx) {
-  ForSquares<T, A>(dy, winner, s, begin, end, [=](int64_t element, int64_t c, V<A> dz) {
-    const V<A> centred = Load(x + element) - Load(mean + c);
-    Store(dz * Load(scale + c) + (centred * Load(slope + c) + Load(offset + c)), dx + element);
+  ForSquares<T, A>(dy, winner, s, begin, end, [=](int64_t c) {
+    return [=, m = Load(mean + c), a = Load(scale + c), p = Load(slope + c), q = Load(offset + c)](
+               int64_t element, V<A> dz) {
+      Store(dz * a + ((Load(x + element) - m) * p + q), dx + element);
+    };
   });
 }
 

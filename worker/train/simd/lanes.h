@@ -34,6 +34,7 @@ template <typename A>
 using V = typename Lanes<A>::V;
 template <typename A>
 using M = typename Lanes<A>::M;  // all bits of a lane set, or none
+typedef uint8_t U8 __attribute__((vector_size(kLanes)));
 typedef uint16_t U16 __attribute__((vector_size(kLanes * sizeof(uint16_t))));
 typedef uint32_t U32 __attribute__((vector_size(kLanes * sizeof(uint32_t))));
 
@@ -44,10 +45,48 @@ MEAD_INLINE V<T> Load(const T* from) {
   return v;
 }
 
+// Conversions between widths are spelled out where GCC makes of them two halves, or even
+// one lane at a time; with a mask, since it takes the plain ones for uninitialised.
+#if defined(__AVX512F__)
+constexpr __mmask16 kAllLanes = 0xffff;
+#endif
 MEAD_INLINE V<float> Load(const Bf16Storage* from) {
   U16 half;
   __builtin_memcpy(&half, from, sizeof(half));
-  return reinterpret_cast<V<float>>(__builtin_convertvector(half, U32) << 16);
+#if defined(__AVX512F__)
+  const U32 wide = reinterpret_cast<U32>(
+      _mm512_maskz_cvtepu16_epi32(kAllLanes, reinterpret_cast<__m256i>(half)));
+#else
+  const U32 wide = __builtin_convertvector(half, U32);
+#endif
+  return reinterpret_cast<V<float>>(wide << 16);
+}
+
+// A small number per lane, one byte each in memory.
+template <typename A>
+MEAD_INLINE M<A> LoadBytes(const uint8_t* from) {
+  U8 bytes;
+  __builtin_memcpy(&bytes, from, sizeof(bytes));
+#if defined(__AVX512F__)
+  if constexpr (sizeof(A) == sizeof(float)) {
+    return reinterpret_cast<M<A>>(
+        _mm512_maskz_cvtepu8_epi32(kAllLanes, reinterpret_cast<__m128i>(bytes)));
+  }
+#endif
+  return __builtin_convertvector(bytes, M<A>);
+}
+
+template <typename A>
+MEAD_INLINE void StoreBytes(M<A> values, uint8_t* to) {
+  U8 bytes;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(A) == sizeof(float)) {
+    bytes = reinterpret_cast<U8>(
+        _mm512_maskz_cvtepi32_epi8(kAllLanes, reinterpret_cast<__m512i>(values)));
+  } else  // NOLINT(readability-misleading-indentation)
+#endif
+    bytes = __builtin_convertvector(values, U8);
+  __builtin_memcpy(to, &bytes, sizeof(bytes));
 }
 
 template <typename T>
