@@ -18,6 +18,7 @@ using ClusterStub = ::mead::v1::ClusterService::Stub;
 using ::mead::v1::Node;
 
 Cell ConnectedCell(const Node& node) {
+  if (node.draining() && node.connected()) return Cell("draining", Colour::kYellow);
   return node.connected() ? Cell("connected", Colour::kGreen) : Cell("lost", Colour::kRed);
 }
 

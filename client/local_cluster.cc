@@ -86,7 +86,9 @@ absl::Status LocalCluster::StartAll(const LocalUpOptions& options) {
                                         "--name",
                                         name,
                                         "--address",
-                                        "127.0.0.1"};
+                                        "127.0.0.1",
+                                        "--grace-period",
+                                        absl::StrCat(absl::ToInt64Seconds(kGrace) - 3)};
     if (!options.accelerator.empty()) {
       command.insert(command.end(), {"--accelerator", options.accelerator});
     }

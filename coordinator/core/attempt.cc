@@ -9,6 +9,9 @@
 namespace mead::core {
 namespace {
 
+// For rank 0's checkpoint to be written and stored.
+constexpr TimeMicros kYieldTimeout = 60'000'000;
+
 Slot& SlotOf(Turn& turn, const GangMember& member) {
   return turn.state.workers.at(member.worker.worker_id).slots[static_cast<size_t>(member.slot)];
 }
@@ -34,6 +37,24 @@ void DescribeStart(Trial& trial) {
   if (trial.attempt > 1) {
     trial.message +=
         "; attempt " + std::to_string(trial.attempt) + ", after: " + trial.failure_message;
+  }
+}
+
+void StopMembers(Turn& turn, Trial& trial, const std::string& reason) {
+  Move(trial, TrialState::kStopping);
+  trial.start_deadline = 0;
+  for (const GangMember& member : trial.gang) {
+    if (!member.exited) Move(SlotOf(turn, member), SlotState::kDraining);
+  }
+  trial.message = reason + "; waits for its ranks to end";
+}
+
+void AbortMembers(Turn& turn, const Trial& trial, const std::string& reason) {
+  for (size_t rank = 0; rank < trial.gang.size(); ++rank) {
+    const GangMember& member = trial.gang[rank];
+    if (member.exited) continue;
+    turn.commands.push_back(
+        AbortMember{member.worker, RefOf(trial), static_cast<int>(rank), reason});
   }
 }
 
@@ -87,17 +108,22 @@ void SendAssign(Turn& turn, const Trial& trial, int rank) {
 
 void EndAttempt(Turn& turn, Trial& trial, const std::string& reason) {
   if (trial.state != TrialState::kStarting && trial.state != TrialState::kRunning) return;
-  Move(trial, TrialState::kStopping);
-  trial.start_deadline = 0;
-  for (size_t rank = 0; rank < trial.gang.size(); ++rank) {
-    const GangMember& member = trial.gang[rank];
-    if (member.exited) continue;
-    Move(SlotOf(turn, member), SlotState::kDraining);
-    turn.commands.push_back(
-        AbortMember{member.worker, RefOf(trial), static_cast<int>(rank), reason});
-  }
-  trial.message = reason + "; waits for its ranks to end";
+  StopMembers(turn, trial, reason);
+  AbortMembers(turn, trial, reason);
   FinishAttemptIfGone(turn, trial);
+}
+
+void LetAttemptYield(Turn& turn, Trial& trial, const std::string& reason) {
+  if (trial.state != TrialState::kRunning) return EndAttempt(turn, trial, reason);
+  StopMembers(turn, trial, reason);
+  trial.yield_deadline = turn.now + kYieldTimeout;
+  SetDeadline(turn, trial.yield_deadline);
+  FinishAttemptIfGone(turn, trial);
+}
+
+void PassYieldDeadline(Turn& turn, Trial& trial) {
+  trial.yield_deadline = 0;
+  AbortMembers(turn, trial, "it has not ended by itself within " + Duration(kYieldTimeout));
 }
 
 void Blame(Trial& trial, FailureKind kind, const std::string& message) {
@@ -109,10 +135,12 @@ void Blame(Trial& trial, FailureKind kind, const std::string& message) {
         return 0;
       case FailureKind::kInfrastructure:
         return 1;
-      case FailureKind::kOutOfMemory:
+      case FailureKind::kPreempted:
         return 2;
-      case FailureKind::kUserError:
+      case FailureKind::kOutOfMemory:
         return 3;
+      case FailureKind::kUserError:
+        return 4;
     }
     return 0;
   };
@@ -133,6 +161,7 @@ void FinishAttemptIfGone(Turn& turn, Trial& trial) {
   if (trial.state != TrialState::kStopping) return;
   if (!std::ranges::all_of(trial.gang, &GangMember::exited)) return;
   trial.gang.clear();
+  trial.yield_deadline = 0;
   turn.schedule = true;
   if (trial.stop_requested) {
     CloseStopped(turn, trial);
@@ -146,6 +175,8 @@ void StopTrial(Turn& turn, Trial& trial, const std::string& reason) {
   trial.stop_requested = true;
   if (trial.state == TrialState::kQueued) {
     CloseStopped(turn, trial);
+  } else if (trial.yield_deadline != 0) {
+    PassYieldDeadline(turn, trial);  // what it would save is not wanted
   } else {
     EndAttempt(turn, trial, reason);
   }
@@ -212,7 +243,11 @@ void Handle(Turn& turn, const MemberExited& event) {
   } else if (!event.succeeded) {
     const std::string reason = RankOn(event.rank, event.worker) + ": " + event.message;
     Blame(*trial, event.kind, reason);
-    EndAttempt(turn, *trial, reason);
+    if (event.yielded) {
+      LetAttemptYield(turn, *trial, reason);
+    } else {
+      EndAttempt(turn, *trial, reason);
+    }
   } else if (trial->state == TrialState::kStarting) {
     const std::string reason =
         RankOn(event.rank, event.worker) + " ended before the training was started";

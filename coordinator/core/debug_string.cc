@@ -176,6 +176,9 @@ std::string Text(const WorkerRegistered& e) {
 std::string Text(const WorkerLost& e) {
   return Writer("WorkerLost")("worker", e.worker)("reason", e.reason).End();
 }
+std::string Text(const WorkerDraining& e) {
+  return Writer("WorkerDraining")("worker", e.worker).End();
+}
 std::string Text(const MemberReady& e) {
   return Writer("MemberReady")("worker", e.worker)("trial", e.trial)("rank", e.rank)("rendezvous",
                                                                                      e.rendezvous)
@@ -201,6 +204,7 @@ std::string Text(const MemberExited& e) {
   return Writer("MemberExited")("worker", e.worker)("trial", e.trial)("rank", e.rank)(
              "succeeded", e.succeeded)("kind", Name(e.kind))("message", e.message)
       .IfSet("checkpoint_damaged", e.checkpoint_damaged)
+      .IfSet("yielded", e.yielded)
       .End();
 }
 std::string Text(const CheckpointsDropped& e) {
@@ -238,6 +242,7 @@ std::string Text(const Worker& w) {
   return Writer("Worker")("id", w.id)("instance", w.instance_id)("incarnation", w.incarnation)(
              "address", w.address)("version", w.version)("accelerator", Name(w.accelerator))(
              "device", w.device)("lost", w.lost)("lost_time", w.lost_time)("slots", w.slots)
+      .IfSet("draining", w.draining)
       .End();
 }
 std::string Text(const Sweep& s) {
@@ -263,6 +268,8 @@ std::string Text(const Trial& t) {
              "latest_predictions", t.latest_predictions)("best_predictions", t.best_predictions)
       .IfSet("older", t.older)
       .IfSet("latest_damaged", t.latest_damaged)
+      .IfSet("yield_deadline", t.yield_deadline)
+      .IfSet("preemptions", t.preemptions)
       .End();
 }
 

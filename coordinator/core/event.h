@@ -30,7 +30,8 @@ struct Configured {
   bool operator==(const Configured&) const = default;
 };
 
-enum class FailureKind { kNone, kUserError, kOutOfMemory, kInfrastructure };
+// kPreempted: its worker was asked to end, and nobody is to blame.
+enum class FailureKind { kNone, kUserError, kOutOfMemory, kInfrastructure, kPreempted };
 
 // One attempt of one trial. Attempts count from 1.
 struct TrialRef {
@@ -103,6 +104,11 @@ struct WorkerLost {
   std::string reason;
   bool operator==(const WorkerLost&) const = default;
 };
+// It is being stopped: it hands back what it runs and takes nothing new.
+struct WorkerDraining {
+  WorkerRef worker;
+  bool operator==(const WorkerDraining&) const = default;
+};
 
 struct MemberReady {
   WorkerRef worker;
@@ -146,6 +152,8 @@ struct MemberExited {
   std::string message;
   // What it was to go on from is damaged or missing.
   bool checkpoint_damaged = false;
+  // All ranks have agreed to end themselves, after a checkpoint that rank 0 stores.
+  bool yielded = false;
   bool operator==(const MemberExited&) const = default;
 };
 // Room is needed: nothing refers to these any longer, but a best epoch's or a live trial's
@@ -163,7 +171,8 @@ struct Event {
   TimeMicros at = 0;
   std::variant<Configured, DatasetCreated, DatasetDeleted, SweepSubmitted, SweepStopRequested,
                TrialStopRequested, WorkerRegistered, WorkerLost, MemberReady, EpochReported,
-               CheckpointSaved, MemberExited, Tick, CheckpointsDropped, PredictionsSaved>
+               CheckpointSaved, MemberExited, Tick, CheckpointsDropped, PredictionsSaved,
+               WorkerDraining>
       body;
   bool operator==(const Event&) const = default;
 };

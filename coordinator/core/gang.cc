@@ -53,7 +53,8 @@ int SlotsFor(const ClusterState& state, Accelerator accelerator) {
   for (Accelerator kind : KindsOf(accelerator)) {
     size_t slots = 0;
     for (const auto& [id, worker] : state.workers) {
-      if (!worker.lost && worker.accelerator == kind) slots += worker.slots.size();
+      if (!worker.lost && !worker.draining && worker.accelerator == kind)
+        slots += worker.slots.size();
     }
     most = std::max(most, static_cast<int>(slots));
   }

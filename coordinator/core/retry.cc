@@ -21,6 +21,7 @@ Purse PurseFor(const RetryBudget& retry, Trial& trial) {
       return {retry.out_of_memory, trial.out_of_memory_retries};
     case FailureKind::kNone:
     case FailureKind::kInfrastructure:
+    case FailureKind::kPreempted:
       break;
   }
   return {retry.infrastructure, trial.infrastructure_retries};
@@ -33,9 +34,25 @@ TimeMicros Backoff(const Config& config, int failures_in_a_row) {
   return std::min(wait, config.max_backoff);
 }
 
+std::string ComesFrom(const Trial& trial) {
+  return trial.latest.exists() ? "from the checkpoint of " + Name(trial.latest)
+                               : "from the beginning";
+}
+
+// Whoever asked its worker to end knew that there would be a next attempt.
+void QueueAfterPreemption(Turn& turn, Trial& trial) {
+  ++trial.preemptions;
+  Move(trial, TrialState::kQueued);
+  const std::string lost = DropDamagedCheckpoint(trial);
+  RollBackToCheckpoint(turn, trial);
+  trial.message = trial.failure_message + " (" + Name(trial.failure) + "; goes on " +
+                  ComesFrom(trial) + lost + ")";
+}
+
 }  // namespace
 
 void RetryOrFail(Turn& turn, Trial& trial) {
+  if (trial.failure == FailureKind::kPreempted) return QueueAfterPreemption(turn, trial);
   const RetryBudget& retry = turn.state.sweeps.at(trial.sweep_id).spec.retry;
   auto [budget, spent] = PurseFor(retry, trial);
   const std::string kind = Name(trial.failure);
@@ -61,9 +78,7 @@ void RetryOrFail(Turn& turn, Trial& trial) {
     SetDeadline(turn, trial.not_before);
     trial.message += " after " + Duration(wait);
   }
-  trial.message += trial.latest.exists() ? ", from the checkpoint of " + Name(trial.latest)
-                                         : ", from the beginning";
-  trial.message += lost + ")";
+  trial.message += ", " + ComesFrom(trial) + lost + ")";
 }
 
 }  // namespace mead::core

@@ -16,6 +16,7 @@ namespace {
 std::vector<SlotRef> IdleSlots(const ClusterState& state) {
   std::vector<SlotRef> idle;
   for (const auto& [id, worker] : state.workers) {
+    if (worker.draining) continue;
     for (size_t i = 0; i < worker.slots.size(); ++i) {
       if (worker.slots[i].state == SlotState::kIdle) idle.push_back({id, static_cast<int>(i)});
     }

@@ -48,6 +48,7 @@ struct Worker {
   bool lost = false;
   TimeMicros lost_time = 0;
   std::vector<Slot> slots;
+  bool draining = false;  // no new members
   bool operator==(const Worker&) const = default;
 };
 
@@ -119,6 +120,9 @@ struct Trial {
   TimeMicros end_time = 0;
   Predictions latest_predictions;
   Predictions best_predictions;
+  // A gang that ends itself is ended then; 0: it does not.
+  TimeMicros yield_deadline = 0;
+  int preemptions = 0;  // restarts after them
   bool operator==(const Trial&) const = default;
 };
 

@@ -28,6 +28,13 @@ void PassDeadlines(Turn& turn) {
           SetDeadline(turn, trial.start_deadline);
         }
       }
+      if (trial.yield_deadline != 0) {
+        if (trial.yield_deadline <= turn.now) {
+          PassYieldDeadline(turn, trial);
+        } else {
+          SetDeadline(turn, trial.yield_deadline);
+        }
+      }
       if (trial.state == TrialState::kQueued && trial.not_before != 0) {
         if (trial.not_before <= turn.now) {
           trial.not_before = 0;

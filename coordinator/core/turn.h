@@ -8,7 +8,7 @@
 //   retry.cc     what follows when an attempt has failed
 //   progress.cc  epochs, predictions, the best trial
 //   checkpoints.cc  which are kept, and what a restart goes on from
-//   worker.cc    register, reconnect, lose
+//   worker.cc    register, reconnect, drain, lose
 #pragma once
 
 #include <string>
@@ -44,6 +44,8 @@ void SendAssign(Turn& turn, const Trial& trial, int rank);
 // Aborts the members that are not gone yet; when they are, the trial goes on to
 // where stop_requested and failure say. No-op unless it starts or runs.
 void EndAttempt(Turn& turn, Trial& trial, const std::string& reason);
+// Likewise for a gang whose ranks have agreed to end: they are given time for it.
+void LetAttemptYield(Turn& turn, Trial& trial, const std::string& reason);
 // Takes note of why the attempt fails; the more telling kind wins, because the
 // ranks that only lost their peer often report first.
 void Blame(Trial& trial, FailureKind kind, const std::string& message);
@@ -53,6 +55,9 @@ void SetGone(Trial& trial, int rank, bool succeeded);
 void FinishAttemptIfGone(Turn& turn, Trial& trial);
 void StopTrial(Turn& turn, Trial& trial, const std::string& reason);
 void PassStartDeadline(Turn& turn, Trial& trial);
+
+// Aborts those that are left of a gang that was to end itself.
+void PassYieldDeadline(Turn& turn, Trial& trial);
 
 // --- retry.cc
 // The failed attempt is gone: queues the trial again or fails it.
@@ -89,6 +94,7 @@ void Handle(Turn& turn, const SweepStopRequested& event);
 void Handle(Turn& turn, const TrialStopRequested& event);
 void Handle(Turn& turn, const WorkerRegistered& event);
 void Handle(Turn& turn, const WorkerLost& event);
+void Handle(Turn& turn, const WorkerDraining& event);
 void Handle(Turn& turn, const MemberReady& event);
 void Handle(Turn& turn, const EpochReported& event);
 void Handle(Turn& turn, const CheckpointSaved& event);

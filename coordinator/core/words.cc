@@ -35,6 +35,8 @@ const char* Name(FailureKind kind) {
       return "out of memory";
     case FailureKind::kInfrastructure:
       return "infrastructure failure";
+    case FailureKind::kPreempted:
+      return "preempted";
   }
   return "?";
 }

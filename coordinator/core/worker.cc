@@ -1,4 +1,4 @@
-// Workers come, come back, and are lost.
+// Workers come, come back, are drained and lost.
 //
 // An incarnation is a worker's time between registering as new and being lost.
 // What a member of another incarnation says or does counts for nothing.
@@ -72,6 +72,11 @@ void Describe(Worker& worker, const WorkerRegistered& event) {
   worker.device = event.device;
 }
 
+bool Yields(Turn& turn, const WorkerRef& worker, const Slot& slot) {
+  const Trial* trial = TrialOfMember(turn, worker, slot.trial, slot.rank);
+  return trial != nullptr && trial->yield_deadline != 0;
+}
+
 // The stream broke and came back; on either side messages may have been lost.
 // What the worker holds is compared with what the state says, slot by slot.
 void Reconnect(Turn& turn, Worker& worker, const WorkerRegistered& event) {
@@ -103,6 +108,8 @@ void Reconnect(Turn& turn, Worker& worker, const WorkerRegistered& event) {
       missing.push_back({slot.trial, slot.rank});
       Move(slot, SlotState::kIdle);
       turn.schedule = true;
+    } else if (slot.state == SlotState::kDraining && !held->ended && Yields(turn, ref, slot)) {
+      continue;  // it ends by itself
     } else if (slot.state == SlotState::kDraining && !held->ended) {
       turn.commands.push_back(AbortMember{ref, slot.trial, slot.rank, "its attempt has ended"});
     } else if (slot.state == SlotState::kBusy && !held->ended) {
@@ -161,6 +168,13 @@ void Handle(Turn& turn, const WorkerLost& event) {
   if (worker == nullptr) return;
   Lose(turn, *worker, event.reason);
   ForgetOldestLost(turn.state);
+}
+
+void Handle(Turn& turn, const WorkerDraining& event) {
+  Worker* worker = CurrentWorker(turn, event.worker);
+  if (worker == nullptr || worker->draining) return;
+  worker->draining = true;
+  turn.schedule = true;  // what waits for its slots is told how many there are
 }
 
 }  // namespace mead::core

@@ -47,8 +47,8 @@ core::Dimension ToCore(const v1::Dimension& dimension) {
           core::LogUniformRange{dimension.log_uniform().low(), dimension.log_uniform().high()};
       break;
     case v1::Dimension::kInt:
-      result.range = core::IntRange{dimension.int_().low(), dimension.int_().high(),
-                                    dimension.int_().step()};
+      result.range =
+          core::IntRange{dimension.int_().low(), dimension.int_().high(), dimension.int_().step()};
       break;
     default: {
       core::Choice choice;
@@ -70,8 +70,8 @@ core::SweepSpec ToCore(const v1::SweepSpec& spec) {
   result.objective_metric = spec.objective().metric();
   result.goal =
       spec.objective().goal() == "minimize" ? core::Goal::kMinimize : core::Goal::kMaximize;
-  result.method = spec.search().method() == "grid" ? core::SearchMethod::kGrid
-                                                   : core::SearchMethod::kRandom;
+  result.method =
+      spec.search().method() == "grid" ? core::SearchMethod::kGrid : core::SearchMethod::kRandom;
   result.trials = spec.search().trials();
   result.parallel = spec.search().parallel();
   result.search_seed = spec.search().seed();
@@ -103,6 +103,8 @@ core::FailureKind ToCore(v1::FailureKind kind) {
       return core::FailureKind::kUserError;
     case v1::FAILURE_KIND_OUT_OF_MEMORY:
       return core::FailureKind::kOutOfMemory;
+    case v1::FAILURE_KIND_PREEMPTED:
+      return core::FailureKind::kPreempted;
     default:
       return core::FailureKind::kInfrastructure;
   }
@@ -118,6 +120,8 @@ v1::FailureKind ToProto(core::FailureKind kind) {
       return v1::FAILURE_KIND_OUT_OF_MEMORY;
     case core::FailureKind::kInfrastructure:
       return v1::FAILURE_KIND_INFRASTRUCTURE;
+    case core::FailureKind::kPreempted:
+      return v1::FAILURE_KIND_PREEMPTED;
   }
   return v1::FAILURE_KIND_UNSPECIFIED;
 }

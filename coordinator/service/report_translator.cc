@@ -276,7 +276,8 @@ void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {
                            exited.succeeded(),
                            exited.succeeded() ? core::FailureKind::kNone : ToCore(exited.kind()),
                            exited.message(),
-                           exited.checkpoint_damaged()};
+                           exited.checkpoint_damaged(),
+                           exited.yielded()};
   if (exited.checkpoint_damaged()) {
     Log(LogLevel::kWarning,
         absl::StrCat("the latest checkpoint of trial ", report.trial().trial_id(),

@@ -128,16 +128,15 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
       trial.state == core::TrialState::kStarting || trial.state == core::TrialState::kRunning;
   std::optional<v1::Progress> progress;
   if (live) progress = context.live.GetProgress({trial.id, trial.attempt});
-  const double fraction = trial.state == core::TrialState::kSucceeded
-                              ? 1.0
-                              : FractionDone(trial.epochs_done, spec.epochs,
-                                             progress ? &*progress : nullptr);
+  const double fraction =
+      trial.state == core::TrialState::kSucceeded
+          ? 1.0
+          : FractionDone(trial.epochs_done, spec.epochs, progress ? &*progress : nullptr);
   view.set_percent_done(100 * fraction);
   if (progress) {
     *view.mutable_progress() = *progress;
     const auto dataset = state.datasets.find(spec.dataset);
-    const uint64_t samples =
-        dataset == state.datasets.end() ? 0 : dataset->second.train_samples;
+    const uint64_t samples = dataset == state.datasets.end() ? 0 : dataset->second.train_samples;
     const absl::Duration left = TimeLeft(fraction, spec.epochs, samples, *progress);
     if (samples > 0 && left < absl::Hours(24 * 365)) *view.mutable_eta() = ToProto(left);
   }
@@ -184,6 +183,7 @@ v1::Node NodeView(ServiceContext& context, const core::Worker& worker) {
     out.set_trial_id(slot.trial.trial_id);
     out.set_rank(slot.rank);
   }
+  view.set_draining(worker.draining && !worker.lost);
   view.set_connected(!worker.lost && context.sessions.IsConnected({worker.id, worker.incarnation}));
   if (const auto heard = context.engine.LastHeartbeat(worker.id)) {
     *view.mutable_last_heartbeat() = ToTimestamp(absl::ToUnixMicros(*heard));

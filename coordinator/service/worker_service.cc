@@ -71,8 +71,8 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       absl::MutexLock lock(&mu_);
       if (ending_) return;
       // A later acknowledgement covers an earlier one that has not gone out.
-      const bool covers = message.has_ack() && outbox_.size() > (writing_ ? 1u : 0u) &&
-                          outbox_.back().has_ack();
+      const bool covers =
+          message.has_ack() && outbox_.size() > (writing_ ? 1u : 0u) && outbox_.back().has_ack();
       if (covers) {
         outbox_.back() = std::move(message);
       } else {
@@ -148,15 +148,14 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
     event.device = registration.device();
     event.slots = registration.slots();
     for (const v1::Member& member : registration.members()) {
-      event.held.push_back(
-          {ToCore(member.trial()), member.rank(), member.slot(), member.ended()});
+      event.held.push_back({ToCore(member.trial()), member.rank(), member.slot(), member.ended()});
     }
     context_.sessions.Attach(registration.worker_id(), shared_from_this());
-    context_.engine.Post(std::move(event),
-                         [self = shared_from_this()](const absl::Status& status,
-                                                     const core::ClusterState& state) {
-                           self->Registered(status, state);
-                         });
+    context_.engine.Post(
+        std::move(event),
+        [self = shared_from_this()](const absl::Status& status, const core::ClusterState& state) {
+          self->Registered(status, state);
+        });
   }
 
   // On the core thread, after the commit.
@@ -167,10 +166,9 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       return;
     }
     const auto worker = state.workers.find(registration.worker_id());
-    if (worker == state.workers.end() ||
-        worker->second.instance_id != registration.instance_id()) {
-      End(absl::AbortedError(absl::StrCat("a newer process has registered as worker ",
-                                          registration.worker_id())));
+    if (worker == state.workers.end() || worker->second.instance_id != registration.instance_id()) {
+      End(absl::AbortedError(
+          absl::StrCat("a newer process has registered as worker ", registration.worker_id())));
       return;
     }
     worker_ = {worker->second.id, worker->second.incarnation};
@@ -188,9 +186,9 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       if (!member.ended() && !Holds(state, member)) *registered.add_stale_members() = member;
     }
     Log(LogLevel::kInfo,
-        absl::StrCat("worker ", worker_.worker_id, " registered: incarnation ",
-                     worker_.incarnation, ", ", registration.slots(), " ",
-                     registration.accelerator(), " slots at ", registration.address()));
+        absl::StrCat("worker ", worker_.worker_id, " registered: incarnation ", worker_.incarnation,
+                     ", ", registration.slots(), " ", registration.accelerator(), " slots at ",
+                     registration.address()));
     context_.sessions.Bind(worker_, shared_from_this(), std::move(message));
     context_.engine.Heartbeat(worker_);
     ReadOn();
@@ -220,7 +218,15 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
       return false;
     }
     if (request_.has_report()) HandleReport(request_.report());
+    if (request_.heartbeat().draining()) Drain();
     return true;
+  }
+
+  // Each heartbeat says so again; the core needs to hear it once.
+  void Drain() {
+    if (std::exchange(draining_, true)) return;
+    Log(LogLevel::kInfo, absl::StrCat("worker ", worker_.worker_id, " is being stopped"));
+    context_.engine.Post(core::WorkerDraining{worker_});
   }
 
   void HandleReport(const v1::Report& report) {
@@ -348,6 +354,7 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
   // read is under way.
   v1::SessionRequest request_;
   core::WorkerRef worker_;
+  bool draining_ = false;
   std::optional<ReportTranslator> translator_;
   std::deque<std::string> recent_artifacts_;  // digests, of any of its trials
 
@@ -364,10 +371,9 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
 };
 
 bool IsWorkerName(std::string_view name) {
-  return !name.empty() && name.size() <= 63 &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-         });
+  return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+  });
 }
 
 }  // namespace
@@ -375,11 +381,11 @@ bool IsWorkerName(std::string_view name) {
 absl::Status ValidateRegistration(const v1::RegisterWorker& registration) {
   if (registration.protocol_version() != kProtocolVersion) {
     const bool older = registration.protocol_version() < kProtocolVersion;
-    return absl::FailedPreconditionError(absl::StrCat(
-        "worker '", registration.worker_id(), "' (version ", registration.version(),
-        ") speaks protocol ", registration.protocol_version(), ", this coordinator (version ",
-        kVersion, ") protocol ", kProtocolVersion, "; upgrade the ",
-        older ? "worker" : "coordinator"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("worker '", registration.worker_id(), "' (version ", registration.version(),
+                     ") speaks protocol ", registration.protocol_version(),
+                     ", this coordinator (version ", kVersion, ") protocol ", kProtocolVersion,
+                     "; upgrade the ", older ? "worker" : "coordinator"));
   }
   if (!IsWorkerName(registration.worker_id())) {
     return absl::InvalidArgumentError(
@@ -394,9 +400,8 @@ absl::Status ValidateRegistration(const v1::RegisterWorker& registration) {
                                                    registration.slots(), " (--slots)"));
   }
   if (registration.accelerator() != "cpu" && registration.accelerator() != "gpu") {
-    return absl::InvalidArgumentError(absl::StrCat("the accelerator is cpu or gpu, not '",
-                                                   registration.accelerator(),
-                                                   "' (--accelerator)"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the accelerator is cpu or gpu, not '", registration.accelerator(), "' (--accelerator)"));
   }
   return absl::OkStatus();
 }

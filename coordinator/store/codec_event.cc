@@ -68,6 +68,10 @@ struct Encoder {
     Encode(worker, *out.mutable_worker_lost()->mutable_worker());
     out.mutable_worker_lost()->set_reason(reason);
   }
+  void operator()(const core::WorkerDraining& event) const {
+    const auto& [worker] = event;
+    Encode(worker, *out.mutable_worker_draining()->mutable_worker());
+  }
   void operator()(const core::MemberReady& event) const {
     const auto& [worker, trial, rank, rendezvous] = event;
     JournalEvent::MemberReady& to = *out.mutable_member_ready();
@@ -99,7 +103,8 @@ struct Encoder {
     Encode(core::Predictions{epoch, digest, size_bytes}, *to.mutable_predictions());
   }
   void operator()(const core::MemberExited& event) const {
-    const auto& [worker, trial, rank, succeeded, kind, message, checkpoint_damaged] = event;
+    const auto& [worker, trial, rank, succeeded, kind, message, checkpoint_damaged, yielded] =
+        event;
     JournalEvent::MemberExited& to = *out.mutable_member_exited();
     Encode(worker, *to.mutable_worker());
     Encode(trial, *to.mutable_trial());
@@ -108,6 +113,7 @@ struct Encoder {
     to.set_kind(codec::kFailureKinds.ToWire(kind));
     to.set_message(message);
     to.set_checkpoint_damaged(checkpoint_damaged);
+    to.set_yielded(yielded);
   }
   void operator()(const core::CheckpointsDropped& event) const {
     JournalEvent::CheckpointsDropped& to = *out.mutable_checkpoints_dropped();
@@ -138,6 +144,7 @@ absl::Status DecodeExited(const JournalEvent::MemberExited& in, core::MemberExit
   out.succeeded = in.succeeded();
   out.message = in.message();
   out.checkpoint_damaged = in.checkpoint_damaged();
+  out.yielded = in.yielded();
   return codec::kFailureKinds.ToCore(in.kind(), out.kind);
 }
 
@@ -190,6 +197,9 @@ absl::StatusOr<core::Event> DecodeEvent(std::string_view bytes) {
     case JournalEvent::kWorkerLost:
       event.body =
           core::WorkerLost{Decode(record.worker_lost().worker()), record.worker_lost().reason()};
+      return event;
+    case JournalEvent::kWorkerDraining:
+      event.body = core::WorkerDraining{Decode(record.worker_draining().worker())};
       return event;
     case JournalEvent::kMemberReady: {
       const JournalEvent::MemberReady& in = record.member_ready();

@@ -48,7 +48,7 @@ void EncodeDataset(const core::Dataset& value, v1::JournalDataset& out) {
 
 void EncodeWorker(const core::Worker& value, JournalSnapshot::Worker& out) {
   const auto& [id, instance_id, incarnation, address, version, accelerator, device, lost, lost_time,
-               slots] = value;
+               slots, draining] = value;
   out.set_id(id);
   out.set_instance_id(instance_id);
   out.set_incarnation(incarnation);
@@ -58,6 +58,7 @@ void EncodeWorker(const core::Worker& value, JournalSnapshot::Worker& out) {
   out.set_device(device);
   out.set_lost(lost);
   out.set_lost_time_micros(lost_time);
+  out.set_draining(draining);
   for (const auto& [state, trial, rank] : slots) {
     JournalSnapshot::Slot& slot = *out.add_slots();
     slot.set_state(kSlotStates.ToWire(state));
@@ -76,6 +77,7 @@ absl::Status DecodeWorker(const JournalSnapshot::Worker& in, core::Worker& out) 
   out.device = in.device();
   out.lost = in.lost();
   out.lost_time = in.lost_time_micros();
+  out.draining = in.draining();
   for (const JournalSnapshot::Slot& slot : in.slots()) {
     core::Slot& to = out.slots.emplace_back();
     MEAD_RETURN_IF_ERROR(kSlotStates.ToCore(slot.state(), to.state));
@@ -90,7 +92,8 @@ void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
                not_before, epochs_done, objectives, has_best, best_value, best_epoch, latest, best,
                older, latest_damaged, user_error_retries, out_of_memory_retries,
                infrastructure_retries, failures_in_a_row, stop_requested, failure, failure_message,
-               message, start_time, end_time, latest_predictions, best_predictions] = value;
+               message, start_time, end_time, latest_predictions, best_predictions, yield_deadline,
+               preemptions] = value;
   out.set_id(id);
   out.set_sweep_id(sweep_id);
   out.set_index(index);
@@ -133,6 +136,8 @@ void EncodeTrial(const core::Trial& value, JournalSnapshot::Trial& out) {
   out.set_end_time_micros(end_time);
   Encode(latest_predictions, *out.mutable_latest_predictions());
   Encode(best_predictions, *out.mutable_best_predictions());
+  out.set_yield_deadline_micros(yield_deadline);
+  out.set_preemptions(preemptions);
 }
 
 absl::Status DecodeTrial(const JournalSnapshot::Trial& in, core::Trial& out) {
@@ -164,6 +169,8 @@ absl::Status DecodeTrial(const JournalSnapshot::Trial& in, core::Trial& out) {
   out.latest_damaged = in.latest_damaged();
   out.latest_predictions = Decode(in.latest_predictions());
   out.best_predictions = Decode(in.best_predictions());
+  out.yield_deadline = in.yield_deadline_micros();
+  out.preemptions = in.preemptions();
   out.user_error_retries = in.user_error_retries();
   out.out_of_memory_retries = in.out_of_memory_retries();
   out.infrastructure_retries = in.infrastructure_retries();

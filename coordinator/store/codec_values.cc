@@ -116,8 +116,9 @@ const EnumTable<core::FailureKind, v1::FailureKind> kFailureKinds = {
     {{core::FailureKind::kNone, v1::FAILURE_KIND_UNSPECIFIED},
      {core::FailureKind::kUserError, v1::FAILURE_KIND_USER_ERROR},
      {core::FailureKind::kOutOfMemory, v1::FAILURE_KIND_OUT_OF_MEMORY},
-     {core::FailureKind::kInfrastructure, v1::FAILURE_KIND_INFRASTRUCTURE}},
-    4};
+     {core::FailureKind::kInfrastructure, v1::FAILURE_KIND_INFRASTRUCTURE},
+     {core::FailureKind::kPreempted, v1::FAILURE_KIND_PREEMPTED}},
+    5};
 const EnumTable<core::Accelerator, v1::JournalAccelerator> kAccelerators = {
     "accelerator",
     {{core::Accelerator::kAny, v1::JOURNAL_ACCELERATOR_ANY},

@@ -95,10 +95,10 @@ class Cluster:
         endpoints = json.loads((folder / "endpoints.json").read_text())
         self.grpc, self.http = endpoints["grpc"], endpoints["http"]
 
-    def start_worker(self, name, slots=1, prefix=()):
+    def start_worker(self, name, slots=1, prefix=(), flags=()):
         self.workers[name] = self._start(
             name, *prefix, BIN / "mead-worker", "--coordinator", self.grpc, "--slots", slots, "--name", name,
-            "--dir", self.dir / name, "--accelerator", "cpu", "--threads", 1)
+            "--dir", self.dir / name, "--accelerator", "cpu", "--threads", 1, *flags)
 
     def wait_for_workers(self):
         def registered():

@@ -20,6 +20,7 @@ AgentModel::AgentModel(Simulation& simulation, int index, int slots, Accelerator
 
 void AgentModel::Boot() {
   up_ = true;
+  draining_ = false;
   ++boot_;
   next_sequence_ = 1;
   simulation_.Trace("# ", id_, " boots");
@@ -43,6 +44,53 @@ void AgentModel::Crash() {
   }
   // Sometimes back before its lease has run out.
   simulation_.After(simulation_.Between(100 * kMillisecond, 10 * kSecond), [this] { Boot(); });
+}
+
+void AgentModel::Drain() {
+  if (!up_ || draining_) return;
+  simulation_.Trace("# ", id_, " gets SIGTERM");
+  draining_ = true;
+  SayDraining();
+  for (auto& [key, process] : processes_) {
+    if (process.ended) continue;
+    Collective& collective = simulation_.collective(process.trial);
+    if (process.started && collective.started == process.world_size) {
+      collective.yields = true;
+    } else {
+      End(key, false, FailureKind::kPreempted, "the worker is being stopped");
+    }
+  }
+  LeaveWhenIdle(simulation_.now() + 8 * kSecond);
+}
+
+void AgentModel::SayDraining() {
+  if (!draining_ || !registered_) return;
+  simulation_.SendUp(stream_,
+                     [this, stream = stream_] { simulation_.coordinator().OnDraining(stream); });
+}
+
+void AgentModel::LeaveWhenIdle(TimeMicros latest) {
+  simulation_.After(200 * kMillisecond, [this, latest, boot = boot_] {
+    if (!up_ || boot != boot_) return;
+    if (simulation_.now() < latest && (live() > 0 || !outbox_.empty())) {
+      return LeaveWhenIdle(latest);
+    }
+    Crash();
+  });
+}
+
+void AgentModel::Yield(const Key& key, int epochs_done) {
+  const Process& process = processes_.at(key);
+  if (process.rank == 0) {
+    Post(
+        CheckpointSaved{.worker = WorkerRef(),
+                        .trial = process.trial,
+                        .epoch = epochs_done,
+                        .digest = process.trial.trial_id + "@" + std::to_string(epochs_done) + "+1",
+                        .size_bytes = 1,
+                        .step = 1});
+  }
+  End(key, false, FailureKind::kPreempted, "asked to end", /*yielded=*/true);
 }
 
 void AgentModel::CrashATrainer() {
@@ -96,6 +144,7 @@ void AgentModel::OnRegistered(const StreamPtr& stream, uint64_t acked) {
   if (stream != stream_) return;
   registered_ = true;
   OnAck(stream, acked);
+  SayDraining();
   for (const Report& report : outbox_) Send(report);
 }
 
@@ -155,6 +204,14 @@ void AgentModel::Assign(const AssignMember& command) {
       return simulation_.Fail("a slot was given to two members: " + DebugString(Command(command)));
     }
   }
+  if (draining_) {
+    Process refused;
+    refused.trial = command.trial;
+    refused.rank = command.rank;
+    refused.slot = command.slot;
+    processes_.emplace(key, refused);
+    return End(key, false, FailureKind::kPreempted, "the worker is being stopped");
+  }
   Process process;
   process.trial = command.trial;
   process.rank = command.rank;
@@ -192,6 +249,7 @@ void AgentModel::EpochsFrom(const Key& key, int epoch) {
         if (collective.broken && simulation_.rng().Below(4) == 0) {
           return End(key, false, FailureKind::kInfrastructure, "connection reset by peer");
         }
+        if (collective.yields && !collective.broken) return Yield(key, epoch - 1);
         // Waits for ranks that start later, or hangs because one has gone.
         if (collective.broken || collective.started < p.world_size) return EpochsFrom(key, epoch);
         if (p.rank == 0) {
@@ -220,17 +278,19 @@ void AgentModel::Kill(Process& process) {
            });
 }
 
-void AgentModel::End(const Key& key, bool succeeded, FailureKind kind, const std::string& message) {
+void AgentModel::End(const Key& key, bool succeeded, FailureKind kind, const std::string& message,
+                     bool yielded) {
   Process& process = processes_.at(key);
   process.ended = true;
-  if (!succeeded) simulation_.collective(process.trial).broken = true;
+  if (!succeeded && !yielded) simulation_.collective(process.trial).broken = true;
   process.exit_sequence = next_sequence_;
   Post(MemberExited{.worker = WorkerRef(),
                     .trial = process.trial,
                     .rank = process.rank,
                     .succeeded = succeeded,
                     .kind = kind,
-                    .message = message});
+                    .message = message,
+                    .yielded = yielded});
 }
 
 void AgentModel::AfterFor(TimeMicros delay, const Key& key, std::function<void(Process&)> action) {

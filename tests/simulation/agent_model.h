@@ -39,6 +39,9 @@ class AgentModel {
   void Boot();
   // kill -9 of the agent; its trainers die with it. Boots again after a while.
   void Crash();
+  // SIGTERM to the agent: its gangs yield, and it goes when they have, or after its grace. Boots
+  // again after a while.
+  void Drain();
   // A trainer dies by itself.
   void CrashATrainer();
   // The connection is cut, and for a while no new one can be made.
@@ -67,7 +70,13 @@ class AgentModel {
   void Assign(const AssignMember& command);
   void Start(const StartMember& command);
   void Kill(Process& process);
-  void End(const Key& key, bool succeeded, FailureKind kind, const std::string& message);
+  void End(const Key& key, bool succeeded, FailureKind kind, const std::string& message,
+           bool yielded = false);
+  void SayDraining();
+  // The rank hears that its gang yields, and ends.
+  void Yield(const Key& key, int epochs_done);
+  // When what it ran has ended, or the grace has.
+  void LeaveWhenIdle(TimeMicros latest);
   void EpochsFrom(const Key& key, int epoch);
 
   Simulation& simulation_;
@@ -76,6 +85,7 @@ class AgentModel {
   const int slots_;
   const Accelerator accelerator_;
   bool up_ = false;
+  bool draining_ = false;
   uint64_t boot_ = 0;
   TimeMicros partitioned_until_ = 0;
   StreamPtr stream_;

@@ -77,6 +77,13 @@ void CoordinatorModel::OnReport(const StreamPtr& stream, const Report& report) {
       stream, [this, stream, acked] { simulation_.agent(stream->agent).OnAck(stream, acked); });
 }
 
+void CoordinatorModel::OnDraining(const StreamPtr& stream) {
+  if (!up_ || !stream->coordinator_open) return;
+  const std::string worker_id = simulation_.agent(stream->agent).id();
+  last_heard_[worker_id] = simulation_.now();
+  Apply(WorkerDraining{{worker_id, stream->incarnation}});
+}
+
 void CoordinatorModel::OnStreamEnd(const StreamPtr& stream) {
   if (!stream->coordinator_open) return;
   stream->coordinator_open = false;

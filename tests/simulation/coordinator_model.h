@@ -30,6 +30,7 @@ class CoordinatorModel {
   void OnRegister(const StreamPtr& stream, const std::string& worker_id, int slots,
                   Accelerator accelerator, const std::vector<HeldMember>& held);
   void OnReport(const StreamPtr& stream, const Report& report);
+  void OnDraining(const StreamPtr& stream);
   // Its end of a stream has noticed that it is cut.
   void OnStreamEnd(const StreamPtr& stream);
 

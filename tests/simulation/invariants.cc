@@ -66,8 +66,8 @@ std::string CheckTrial(const ClusterState& state, const Trial& trial) {
       !within(trial.infrastructure_retries, spec.retry.infrastructure)) {
     return "more restarts than the budget allows";
   }
-  if (trial.attempt >
-      1 + trial.user_error_retries + trial.out_of_memory_retries + trial.infrastructure_retries) {
+  if (trial.attempt > 1 + trial.user_error_retries + trial.out_of_memory_retries +
+                          trial.infrastructure_retries + trial.preemptions) {
     return "an attempt that no budget paid for";
   }
   if (trial.has_best != !trial.objectives.empty()) return "has_best is wrong";
@@ -83,7 +83,11 @@ std::string CheckTrial(const ClusterState& state, const Trial& trial) {
   const auto due = [&](TimeMicros deadline) {
     return deadline == 0 || (state.next_deadline != 0 && state.next_deadline <= deadline);
   };
-  if (!due(trial.start_deadline) || !due(trial.not_before)) return "next_deadline is too late";
+  if (trial.yield_deadline != 0 && trial.state != TrialState::kStopping) {
+    return "only a stopping trial has a yield deadline";
+  }
+  if (!due(trial.start_deadline) || !due(trial.not_before) || !due(trial.yield_deadline))
+    return "next_deadline is too late";
   if ((trial.start_deadline != 0) != (trial.state == TrialState::kStarting)) {
     return "only a starting trial has a start deadline";
   }
@@ -139,6 +143,7 @@ std::string CheckWorker(const ClusterState& state, const Worker& worker) {
 std::string CheckNothingWaitsInVain(const ClusterState& state) {
   std::vector<SlotRef> idle;
   for (const auto& [id, worker] : state.workers) {
+    if (worker.draining) continue;
     for (size_t i = 0; i < worker.slots.size(); ++i) {
       if (worker.slots[i].state == SlotState::kIdle) idle.push_back({id, static_cast<int>(i)});
     }

@@ -134,6 +134,7 @@ void Simulation::ScheduleFaults() {
         After(at, [this] { coordinator_->ReplaySomething(); });
         break;
       case 7:
+        if (rng_.Below(2) == 0) After(at, [this, victim] { agent(victim).Drain(); });
         if (rng_.Below(6) == 0) After(at, [this] { coordinator_->StopSomething(); });
         break;
     }

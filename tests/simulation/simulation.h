@@ -48,6 +48,7 @@ using StreamPtr = std::shared_ptr<Stream>;
 struct Collective {
   int started = 0;
   bool broken = false;  // a rank has died
+  bool yields = false;  // a rank was asked to end, and the others have heard
 };
 
 enum class Faults {

@@ -56,9 +56,11 @@ std::vector<Event> OneOfEachEvent() {
       {10, EpochReported{worker, trial, 2, -0.0}},
       {11, CheckpointSaved{worker, trial, 2, "sha256:cd", uint64_t{1} << 40, 9}},
       {12, MemberExited{worker, trial, 1, true, FailureKind::kOutOfMemory, "ended", true}},
+      {12, MemberExited{worker, trial, 1, false, FailureKind::kPreempted, "asked to", false, true}},
       {-13, Tick{}},
       {14, CheckpointsDropped{{"sha256:ab", "sha256:cd"}}},
       {14, PredictionsSaved{worker, trial, 2, "sha256:ef", uint64_t{1} << 33}},
+      {15, WorkerDraining{worker}},
   };
 }
 

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <utility>
@@ -19,10 +20,13 @@
 namespace mead::agent {
 namespace {
 
-// After a stop: for the members' processes, and then for the coordinator to take
-// their reports.
+// At the end of a stop, and of the grace: for the members' processes, and then for the
+// coordinator to take their reports.
 constexpr absl::Duration kStopGrace = absl::Seconds(6);
 constexpr absl::Duration kFlushGrace = absl::Seconds(1);
+// What killing trainers takes of it.
+constexpr absl::Duration kKillGrace = absl::Seconds(2);
+constexpr char kBeingStopped[] = "the worker is being stopped";
 
 std::string NameOf(const v1::TrialRef& trial, int rank) {
   return absl::StrCat(trial.trial_id(), " attempt ", trial.attempt(), " rank ", rank);
@@ -147,18 +151,32 @@ absl::Status Agent::Run() {
 }
 
 void Agent::RequestStop() {
-  loop_.Post([this] { StopNow(); });
+  loop_.Post([this] { draining_ ? StopNow() : Drain(); });
+}
+
+void Agent::Drain() {
+  const absl::Duration grace = options_.grace - kKillGrace - kFlushGrace;
+  // Without a coordinator there is nobody to save for.
+  if (members_.empty() || !session_->open() || grace <= absl::ZeroDuration()) return StopNow();
+  draining_ = true;
+  Log(LogLevel::kInfo, absl::StrCat(members_.size(), " trainers have ", absl::FormatDuration(grace),
+                                    " to save what they trained"));
+  session_->SetDraining();
+  loop_.PostAfter(grace, [this] { StopNow(); });
+  for (const auto& [slot, member] : members_) member->Yield(kBeingStopped, grace);
 }
 
 void Agent::StopNow() {
   if (std::exchange(stopping_, true)) return;
-  EndAllMembers("the worker is being stopped");
+  draining_ = true;
+  session_->SetDraining();
+  EndAllMembers(kBeingStopped, v1::FAILURE_KIND_PREEMPTED);
   loop_.PostAfter(kStopGrace, [this] { loop_.Stop(); });
   StopIfIdle();
 }
 
 void Agent::StopIfIdle() {
-  if (stopping_ && members_.empty()) loop_.Stop();
+  if (draining_ && members_.empty()) loop_.Stop();
 }
 
 void Agent::RenewHealth() {
@@ -243,11 +261,12 @@ void Agent::OnAssign(const v1::Assign& assign) {
   if (FindMember(assign.trial(), assign.rank()) != nullptr) return;  // said twice
   const bool bad = assign.slot() < 0 || assign.slot() >= options_.slots ||
                    assign.trial().trial_id().find('/') != std::string::npos;
-  if (bad || stopping_ || members_.count(assign.slot()) > 0) {
+  if (bad || draining_ || members_.count(assign.slot()) > 0) {
     return ReportExited(assign.trial(), assign.rank(),
+                        draining_ ? v1::FAILURE_KIND_PREEMPTED : v1::FAILURE_KIND_INFRASTRUCTURE,
                         bad ? absl::StrCat("worker '", options_.name, "' has ", options_.slots,
                                            " slots, not slot ", assign.slot())
-                        : stopping_ ? "the worker is being stopped"
+                        : draining_ ? kBeingStopped
                                     : absl::StrCat("slot ", assign.slot(), " of worker '",
                                                    options_.name, "' is in use"));
   }
@@ -277,11 +296,11 @@ void Agent::EndMember(const v1::TrialRef& trial, int rank, const std::string& re
     }
   }
   // The coordinator waits for the end of something that is not here.
-  ReportExited(trial, rank, reason);
+  ReportExited(trial, rank, v1::FAILURE_KIND_INFRASTRUCTURE, reason);
 }
 
-void Agent::EndAllMembers(const std::string& reason) {
-  for (const auto& [slot, member] : members_) member->Abort(reason);
+void Agent::EndAllMembers(const std::string& reason, v1::FailureKind kind) {
+  for (const auto& [slot, member] : members_) member->Abort(reason, kind);
 }
 
 void Agent::OnLateLines(int slot, std::vector<std::string> lines) {
@@ -305,11 +324,12 @@ void Agent::OnLateLines(int slot, std::vector<std::string> lines) {
   }
 }
 
-void Agent::ReportExited(const v1::TrialRef& trial, int rank, const std::string& message) {
+void Agent::ReportExited(const v1::TrialRef& trial, int rank, v1::FailureKind kind,
+                         const std::string& message) {
   v1::Report report;
   *report.mutable_trial() = trial;
   report.set_rank(rank);
-  report.mutable_exited()->set_kind(v1::FAILURE_KIND_INFRASTRUCTURE);
+  report.mutable_exited()->set_kind(kind);
   report.mutable_exited()->set_message(message);
   outbox_.Add(std::move(report));
 }

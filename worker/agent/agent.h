@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "common/files.h"
 #include "common/version.h"
 #include "worker/agent/artifact_cache.h"
@@ -43,6 +44,8 @@ struct AgentOptions {
   uint64_t decoded_cache_bytes = uint64_t{10} << 30;
   std::filesystem::path trainer;  // mead-trainer
   int protocol_version = kProtocolVersion;
+  // From the first RequestStop() until Run() returns, at most.
+  absl::Duration grace = absl::Seconds(25);
 };
 
 class Agent {
@@ -53,7 +56,9 @@ class Agent {
   static absl::StatusOr<std::unique_ptr<Agent>> Create(AgentOptions options);
   ~Agent();
 
-  // Works until RequestStop(), then ends the members, reports that, and returns OK.
+  // Works until RequestStop(), then lets the members save what they have trained and end, for
+  // as long as the grace is, reports that, and returns OK. A second RequestStop() ends them at
+  // once.
   // Errors: the coordinator's refusal (session.h).
   absl::Status Run();
   void RequestStop();
@@ -66,11 +71,14 @@ class Agent {
   void OnMessage(const v1::SessionResponse& message);
   void OnAssign(const v1::Assign& assign);
   void EndMember(const v1::TrialRef& trial, int rank, const std::string& reason);
-  void EndAllMembers(const std::string& reason);
+  void EndAllMembers(const std::string& reason,
+                     v1::FailureKind kind = v1::FAILURE_KIND_INFRASTRUCTURE);
   void OnMemberEnded(int slot, uint64_t exit_sequence);
   // What a slot's trainer printed after its member had ended.
   void OnLateLines(int slot, std::vector<std::string> lines);
-  void ReportExited(const v1::TrialRef& trial, int rank, const std::string& message);
+  void ReportExited(const v1::TrialRef& trial, int rank, v1::FailureKind kind,
+                    const std::string& message);
+  void Drain();
   void StopNow();
   void StopIfIdle();
   void RenewHealth();
@@ -89,6 +97,7 @@ class Agent {
   std::unique_ptr<MemberContext> context_;
   std::map<int, std::unique_ptr<Member>> members_;  // by slot
   std::map<int, v1::Member> last_members_;          // that ended last, by slot
+  bool draining_ = false;                           // takes nothing new
   bool stopping_ = false;
   absl::Status result_;
 

@@ -220,15 +220,22 @@ void Member::Go(const std::string& rendezvous) {
   context_.trainers.Send(assign_.slot(), response);
 }
 
-void Member::Abort(const std::string& reason) {
-  if (finished_ && !ended_ && outcome_.succeeded) {
+void Member::Abort(const std::string& reason, v1::FailureKind kind) {
+  if (finished_ && !ended_ && (outcome_.succeeded || outcome_.yielded)) {
     // Trained, but its checkpoints are still on their way; nobody wants them now.
-    outcome_ = {false, v1::FAILURE_KIND_INFRASTRUCTURE, reason};
-    process_ended_ = true;  // its trainer is warm and idle again
+    if (outcome_.succeeded) process_ended_ = true;  // its trainer is warm and idle again
+    outcome_ = {false, kind, reason};
     upload_thread_.request_stop();
     return EndWhenPossible();
   }
-  Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE, reason});
+  Finish({false, kind, reason});
+}
+
+void Member::Yield(const std::string& reason, absl::Duration grace) {
+  if (finished_) return;  // it ends without being asked
+  yield_reason_ = reason;
+  if (!prepared_) return Finish({false, v1::FAILURE_KIND_PREEMPTED, reason});
+  context_.trainers.AskToEnd(assign_.slot(), grace);
 }
 
 void Member::OnTrainerMessage(const v1::AttachRequest& message) {
@@ -257,7 +264,7 @@ void Member::OnTrainerMessage(const v1::AttachRequest& message) {
       break;
     case v1::AttachRequest::kExited:
       Finish({message.exited().succeeded(), message.exited().kind(), message.exited().message(),
-              message.exited().checkpoint_damaged()});
+              message.exited().checkpoint_damaged(), message.exited().yielded()});
       break;
     default:
       break;
@@ -316,7 +323,11 @@ void Member::UploadAll(std::stop_token stop) {
 
 void Member::OnTrainerEnded(const std::string& how) {
   process_ended_ = true;
-  Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE, how});
+  if (yield_reason_.empty()) {
+    Finish({false, v1::FAILURE_KIND_INFRASTRUCTURE, how});
+  } else {
+    Finish({false, v1::FAILURE_KIND_PREEMPTED, yield_reason_});  // before it trained
+  }
   EndWhenPossible();
 }
 
@@ -334,7 +345,8 @@ void Member::Finish(Outcome outcome) {
 
 void Member::EndWhenPossible() {
   if (!finished_ || ended_) return;
-  if (outcome_.succeeded ? uploads_pending_ > 0 : !process_ended_) return;
+  if ((outcome_.succeeded || outcome_.yielded) && uploads_pending_ > 0) return;
+  if (!outcome_.succeeded && !process_ended_) return;
   ended_ = true;
   FlushLogs();
   v1::Report report = NewReport();
@@ -342,6 +354,7 @@ void Member::EndWhenPossible() {
   report.mutable_exited()->set_kind(outcome_.kind);
   report.mutable_exited()->set_message(outcome_.message);
   report.mutable_exited()->set_checkpoint_damaged(outcome_.checkpoint_damaged);
+  report.mutable_exited()->set_yielded(outcome_.yielded);
   const uint64_t sequence = context_.outbox.Add(std::move(report));
   Post([this, sequence] { on_ended_(sequence); });
 }

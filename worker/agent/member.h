@@ -3,6 +3,9 @@
 //   fetching (data, weights, checkpoint) + the trainer coming up
 //     -> preparing -> ready -> training -> ending (uploads, process) -> ended
 //
+// A member that is asked to yield goes from training to ending after a step, with its gang and a
+// checkpoint of it; before that it has nothing to save.
+//
 // Its end is reported once, when its process has ended or is warm and idle, and
 // every checkpoint it wrote has been stored: after that the slot is free.
 //
@@ -18,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/base/bounded_queue.h"
 #include "mead/v1/trainer.pb.h"
 #include "mead/v1/worker.pb.h"
@@ -64,7 +68,10 @@ class Member {
   void Start();
   void Go(const std::string& rendezvous);
   // Ends it: its trainer is ended too. Reported when the process is gone.
-  void Abort(const std::string& reason);
+  void Abort(const std::string& reason, v1::FailureKind kind = v1::FAILURE_KIND_INFRASTRUCTURE);
+  // Ends it well: what is trained is saved before. reason: for people; grace: after it the
+  // trainer is killed.
+  void Yield(const std::string& reason, absl::Duration grace);
 
   // From the slot's trainer.
   void OnTrainerReady();
@@ -84,6 +91,7 @@ class Member {
     v1::FailureKind kind = v1::FAILURE_KIND_UNSPECIFIED;
     std::string message;
     bool checkpoint_damaged = false;
+    bool yielded = false;  // with its gang, after a checkpoint
   };
 
   // On the fetch thread.
@@ -116,6 +124,7 @@ class Member {
   bool finished_ = false;
   bool ended_ = false;
   bool process_ended_ = false;
+  std::string yield_reason_;  // empty: it was not asked to
   Outcome outcome_;
   int uploads_pending_ = 0;
   v1::LogBatch logs_;

@@ -82,6 +82,11 @@ absl::Status Session::Run(std::stop_token stop) {
   return absl::OkStatus();
 }
 
+void Session::SetDraining() {
+  draining_ = true;
+  outbox_.Interrupt();
+}
+
 absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
   grpc::ClientContext context;  // no deadline: the stream is as long as the agent's life
   const auto stream = stub_->Session(&context);
@@ -146,6 +151,7 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
     return state.broken;
   };
   absl::Time next_heartbeat = absl::Now() + heartbeat;
+  bool said_draining = false;
   while (registered && !broken() && !stop.stop_requested()) {
     request.Clear();
     request.set_incarnation(incarnation_);
@@ -157,8 +163,10 @@ absl::Status Session::RunStream(std::stop_token stop, bool& registered) {
       request.Clear();
       request.set_incarnation(incarnation_);
     }
-    if (absl::Now() < next_heartbeat) continue;
-    request.mutable_heartbeat();
+    const bool draining = draining_;
+    if (absl::Now() < next_heartbeat && draining == said_draining) continue;
+    said_draining = draining;
+    request.mutable_heartbeat()->set_draining(draining);
     if (!stream->Write(request)) break;
     next_heartbeat = absl::Now() + heartbeat;
   }

@@ -58,6 +58,10 @@ class Session {
   // Whether it is registered now. Any thread.
   bool open() const { return open_; }
 
+  // From here on heartbeats say that the worker is being stopped, the next of them at once.
+  // Any thread.
+  void SetDraining();
+
  private:
   // One stream, to its end. registered: whether it came that far.
   absl::Status RunStream(std::stop_token stop, bool& registered);
@@ -69,6 +73,7 @@ class Session {
   // Assigned at the last registration; 0 before the first.
   uint64_t incarnation_ = 0;
   std::atomic<bool> open_ = false;
+  std::atomic<bool> draining_ = false;
 };
 
 // A channel that notices a dead peer: HTTP/2 pings, and quick reconnects.

@@ -58,13 +58,13 @@ std::string ExitStatus::ToString() const {
   return absl::StrCat("was killed by signal ", signal, " (", strsignal(signal), ")");
 }
 
-absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(absl::Duration grace) {
+absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create() {
   const int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) return ErrnoStatus(errno, "eventfd");
-  return std::unique_ptr<Supervisor>(new Supervisor(grace, wake_fd));
+  return std::unique_ptr<Supervisor>(new Supervisor(wake_fd));
 }
 
-Supervisor::Supervisor(absl::Duration grace, int wake_fd) : grace_(grace), wake_fd_(wake_fd) {
+Supervisor::Supervisor(int wake_fd) : wake_fd_(wake_fd) {
   thread_ = std::jthread([this] { Run(); });
 }
 
@@ -94,12 +94,12 @@ absl::StatusOr<Supervisor::ChildId> Supervisor::Start(ChildOptions options) {
   return result.get();
 }
 
-void Supervisor::Terminate(ChildId id) {
-  Post([this, id] {
+void Supervisor::Terminate(ChildId id, absl::Duration grace) {
+  Post([this, id, grace] {
     Signal(id, SIGTERM);
     const auto it = children_.find(id);
     if (it == children_.end()) return;
-    it->second->kill_at = std::min(it->second->kill_at, absl::Now() + grace_);
+    it->second->kill_at = std::min(it->second->kill_at, absl::Now() + grace);
   });
 }
 

@@ -54,8 +54,7 @@ class Supervisor {
  public:
   using ChildId = int64_t;
 
-  // grace: from SIGTERM to SIGKILL.
-  static absl::StatusOr<std::unique_ptr<Supervisor>> Create(absl::Duration grace);
+  static absl::StatusOr<std::unique_ptr<Supervisor>> Create();
   // Kills what still runs and waits for its end.
   ~Supervisor();
 
@@ -63,7 +62,7 @@ class Supervisor {
   // Errors: NOT_FOUND (no such program), or what fork and exec say.
   absl::StatusOr<ChildId> Start(ChildOptions options);
   // SIGTERM, then SIGKILL after the grace. Nothing happens if it has ended.
-  void Terminate(ChildId id);
+  void Terminate(ChildId id, absl::Duration grace);
   // SIGKILL.
   void Kill(ChildId id);
   // 0 when it has ended.
@@ -80,7 +79,7 @@ class Supervisor {
     absl::Time kill_at = absl::InfiniteFuture();
   };
 
-  Supervisor(absl::Duration grace, int wake_fd);
+  explicit Supervisor(int wake_fd);
   void Run();
   // Runs a task on the supervisor's thread.
   void Post(std::function<void()> task);
@@ -91,7 +90,6 @@ class Supervisor {
   void Drain(Child& child, bool until_empty);
   void Reap(ChildId id);
 
-  const absl::Duration grace_;
   const int wake_fd_;
   mutable absl::Mutex mutex_;
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);

@@ -12,8 +12,6 @@
 namespace mead::agent {
 namespace {
 
-// From SIGTERM to SIGKILL.
-constexpr absl::Duration kGrace = absl::Seconds(2);
 // Of a trainer's lines, each of one read (64 KiB at most). What comes on top is
 // dropped and counted, so that a trainer in a printing loop cannot fill the agent.
 constexpr int kMaxPostedBatches = 64;
@@ -27,7 +25,7 @@ absl::StatusOr<std::unique_ptr<TrainerPool>> TrainerPool::Create(TrainerPoolOpti
                                                                  Callbacks callbacks) {
   std::unique_ptr<TrainerPool> pool(
       new TrainerPool(std::move(options), loop, std::move(callbacks)));
-  MEAD_ASSIGN_OR_RETURN(pool->supervisor_, Supervisor::Create(kGrace));
+  MEAD_ASSIGN_OR_RETURN(pool->supervisor_, Supervisor::Create());
   TrainerPool* const self = pool.get();
   TrainerServer::Handlers handlers;
   handlers.on_message = [self](const std::string& token, v1::AttachRequest message,
@@ -138,6 +136,11 @@ void TrainerPool::Send(int slot, const v1::AttachResponse& response) {
   if (it != trainers_.end() && !it->second.ending) server_->Send(it->second.token, response);
 }
 
+void TrainerPool::AskToEnd(int slot, absl::Duration grace) {
+  const auto it = trainers_.find(slot);
+  if (it != trainers_.end()) supervisor_->Terminate(it->second.child, grace);
+}
+
 bool TrainerPool::Discard(int slot) {
   if (trainers_.count(slot) == 0) return false;
   trainers_[slot].wanted = trainers_[slot].restart = false;
@@ -150,7 +153,7 @@ void TrainerPool::End(int slot, std::string reason) {
   if (std::exchange(trainer.ending, true)) return;
   trainer.reason = std::move(reason);
   server_->Forget(trainer.token);
-  supervisor_->Terminate(trainer.child);
+  supervisor_->Kill(trainer.child);
 }
 
 void TrainerPool::OnMessage(const std::string& token, const v1::AttachRequest& message) {

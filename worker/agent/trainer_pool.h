@@ -51,7 +51,10 @@ class TrainerPool {
   // on_ended when it does not come up.
   void Acquire(int slot);
   void Send(int slot, const v1::AttachResponse& response);
-  // Ends the slot's trainer: SIGTERM, SIGKILL 2 s later. on_ended follows when
+  // Asks the slot's trainer to end when it has saved what it can (SIGTERM); after the grace it
+  // is killed. on_ended follows when there was one.
+  void AskToEnd(int slot, absl::Duration grace);
+  // Kills the slot's trainer, which has nothing left to save. on_ended follows when
   // there was one; false when there was none.
   bool Discard(int slot);
   bool HasProcess(int slot) const { return trainers_.count(slot) > 0; }

@@ -50,6 +50,7 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
   std::string probe;
   int slots = 0;
   int threads = 0;
+  auto grace_s = absl::ToInt64Seconds(options.grace);
   options.name = mead::agent::DefaultWorkerName();
   std::error_code error;
   options.trainer =
@@ -78,6 +79,11 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
                  "0: none, every trial decodes for itself; by default half of --cache-bytes");
   app.add_option("--threads", threads, "CPU threads per slot; by default the cores over the slots")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--grace-period", grace_s,
+                 "after SIGTERM, seconds for trainers to save what they trained and for the "
+                 "coordinator to store it; a second SIGTERM ends them at once")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
   app.add_option("--trainer", options.trainer, "the mead-trainer program")->capture_default_str();
   app.add_option("--probe", probe,
                  "ask the worker that runs in --dir how it is and exit 0 or 1: live, or ready "
@@ -91,6 +97,7 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
   }
   if (app.count("--decoded-cache-bytes") == 0)
     options.decoded_cache_bytes = options.cache_bytes / 2;
+  options.grace = absl::Seconds(grace_s);
   if (!probe.empty()) {
     const absl::Status health = mead::agent::ProbeHealth(dir, probe == "ready", absl::Now());
     if (health.ok()) return 0;
@@ -150,11 +157,12 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
     return agent.status().code() == absl::StatusCode::kFailedPrecondition ? kRefused : kFault;
   }
   std::jthread waiter([&] {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    if (signal == SIGUSR1) return;
-    mead::Log(mead::LogLevel::kInfo, absl::StrCat("ending after ", strsignal(signal)));
-    (*agent)->RequestStop();
+    for (int signal = 0;;) {
+      sigwait(&signals, &signal);
+      if (signal == SIGUSR1) return;
+      mead::Log(mead::LogLevel::kInfo, absl::StrCat("ending after ", strsignal(signal)));
+      (*agent)->RequestStop();
+    }
   });
   const absl::Status status = (*agent)->Run();
   pthread_kill(waiter.native_handle(), SIGUSR1);

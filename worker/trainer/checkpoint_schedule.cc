@@ -5,8 +5,8 @@
 namespace mead::trainer {
 namespace {
 
-// A step may become slower than those so far, and then asking must not wait for minutes.
-constexpr absl::Duration kLongestSilence = absl::Seconds(10);
+// A rank that is to end has seconds for it, and the others hear of it when they ask.
+constexpr absl::Duration kLongestSilence = absl::Seconds(2);
 
 }  // namespace
 
@@ -17,8 +17,11 @@ void CheckpointSchedule::StartEpoch(int64_t step, absl::Time now) {
 }
 
 CheckpointSchedule::Answer CheckpointSchedule::Ask(int64_t step, absl::Time now) const {
-  Answer answer{.write = now - written_ >= every_};
-  const absl::Duration left = answer.write ? every_ : every_ - (now - written_);
+  const bool by_clock = every_ > absl::ZeroDuration();
+  Answer answer{.write = by_clock && now - written_ >= every_};
+  const absl::Duration left = !by_clock      ? kLongestSilence
+                              : answer.write ? every_
+                                             : every_ - (now - written_);
   const int64_t done = std::max<int64_t>(1, step - first_step_);
   const absl::Duration per_step = std::max((now - epoch_began_) / done, absl::Microseconds(100));
   answer.steps_to_next = std::max<int64_t>(1, std::min(left, kLongestSilence) / per_step);

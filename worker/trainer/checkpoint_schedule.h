@@ -1,7 +1,8 @@
 // When a checkpoint is due in the midst of an epoch.
 //
 // Steps are counted alike by every rank. The clock is rank 0's: it is asked at steps that
-// all ranks know beforehand, and its answer says at which step it is asked next.
+// all ranks know beforehand, and its answer says at which step it is asked next. There the
+// ranks also hear whether one of them is to end.
 // Pure: times are given.
 // Thread: the train thread owns it.
 #pragma once
@@ -26,13 +27,13 @@ class CheckpointSchedule {
   // Whether the step, which has ended, is one to write after, by its number alone.
   bool DueAfter(int64_t step) const { return every_steps_ > 0 && step % every_steps_ == 0; }
   // Whether all ranks hear rank 0's answer after that step.
-  bool AsksAfter(int64_t step) const { return every_ > absl::ZeroDuration() && step >= next_ask_; }
+  bool AsksAfter(int64_t step) const { return step >= next_ask_; }
 
   struct Answer {
     bool write = false;
     int64_t steps_to_next = 1;  // at least 1
   };
-  // Rank 0's, after a step: often enough to be late by a few seconds at most.
+  // Rank 0's, after a step: often enough to be late by two seconds or so.
   Answer Ask(int64_t step, absl::Time now) const;
   // What was answered, on every rank.
   void Heard(int64_t step, const Answer& answer) { next_ask_ = step + answer.steps_to_next; }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/clock.h"
 #include "worker/trainer/options.h"
+#include "worker/trainer/yield_request.h"
 
 namespace mead::trainer {
 
@@ -38,18 +39,54 @@ bool Checkpointing::MayBeDue(int64_t steps) const {
   return schedule_.DueAfter(steps) || schedule_.AsksAfter(steps);
 }
 
-bool Checkpointing::Due(int64_t steps) {
-  bool due = schedule_.DueAfter(steps);
+Checkpointing::Verdict Checkpointing::Ask(int64_t steps) {
+  Verdict verdict{.write = schedule_.DueAfter(steps), .yields = std::nullopt};
   if (schedule_.AsksAfter(steps)) {
     CheckpointSchedule::Answer answer{.write = false, .steps_to_next = 0};
     if (is_rank_zero()) answer = schedule_.Ask(steps, RealClock().Now());
-    // The others add nothing to what rank 0 says.
-    const std::vector<int64_t> said = session_.communicator().SumOverRanks(
-        std::vector<int64_t>{answer.write ? 1 : 0, answer.steps_to_next});
-    schedule_.Heard(steps, {.write = said[0] > 0, .steps_to_next = said[1]});
-    due = due || said[0] > 0;
+    // The others add nothing to what rank 0 says; whether it is to end, each says for itself.
+    std::vector<int64_t> said = AskedToEnd();
+    said.push_back(answer.write ? 1 : 0);
+    said.push_back(answer.steps_to_next);
+    said = session_.communicator().SumOverRanks(said);
+    const int64_t* const of_rank_zero = &said[static_cast<size_t>(prepare_.world_size())];
+    schedule_.Heard(steps, {.write = of_rank_zero[0] > 0, .steps_to_next = of_rank_zero[1]});
+    verdict.write = verdict.write || of_rank_zero[0] > 0;
+    verdict.yields = FirstAsked(said);
   }
-  return due;
+  return verdict;
+}
+
+std::vector<int64_t> Checkpointing::AskedToEnd() const {
+  std::vector<int64_t> asked(static_cast<size_t>(prepare_.world_size()));
+  asked[static_cast<size_t>(prepare_.rank())] = YieldRequest::asked() ? 1 : 0;
+  return asked;
+}
+
+std::optional<int> Checkpointing::FirstAsked(std::span<const int64_t> asked) const {
+  for (int rank = 0; rank < prepare_.world_size(); ++rank) {
+    if (asked[static_cast<size_t>(rank)] > 0) return rank;
+  }
+  return std::nullopt;
+}
+
+void Checkpointing::YieldFor(int rank, int epoch, const train::EpochSoFar& so_far) {
+  session_.AwaitCheckpoint();  // this one is not to be left out
+  Write(epoch, so_far);
+  Yield(rank, absl::StrCat(so_far.steps, " steps of epoch ", epoch));
+}
+
+void Checkpointing::YieldIfAsked(int epoch) {
+  const std::optional<int> rank = FirstAsked(session_.communicator().SumOverRanks(AskedToEnd()));
+  if (rank.has_value()) Yield(*rank, absl::StrCat("epoch ", epoch));
+}
+
+void Checkpointing::Yield(int rank, const std::string& place) {
+  session_.AwaitCheckpoint();
+  // The first to be gone ends the others; so nobody goes before the checkpoint is written.
+  session_.communicator().SumOverRanks(std::vector<int64_t>{0});
+  throw Yielded(absl::StrCat(
+      "rank ", rank, " was asked to end, and its gang has, with a checkpoint", " after ", place));
 }
 
 std::vector<LedgerEntry> Checkpointing::Ledger(int64_t steps) {

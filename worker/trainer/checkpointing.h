@@ -1,4 +1,5 @@
-// The ledger of the epoch under way, and the checkpoints that rank 0 writes.
+// The ledger of the epoch under way, the checkpoints that rank 0 writes, and a gang's end after
+// one of them because a rank was asked to end.
 //
 // All ranks make the same calls in the same order: some of them talk.
 // Thread: the train thread owns it.
@@ -6,7 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "common/base/sample_ledger.h"
@@ -19,6 +23,12 @@
 
 namespace mead::trainer {
 
+// The gang has agreed to end where a checkpoint is written. what(): where, and whose wish it was.
+class Yielded : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 class Checkpointing {
  public:
   // All outlive it.
@@ -30,11 +40,15 @@ class Checkpointing {
   // This rank's pictures of the step that begins.
   void Feed(uint64_t step, std::span<const uint64_t> samples);
 
-  // After so many steps of the epoch, not all: whether Due() is to be called, when they have
+  // After so many steps of the epoch, not all: whether Ask() is to be called, when they have
   // ended. Talks to nobody.
   bool MayBeDue(int64_t steps) const;
-  // Whether a checkpoint is to be written here. The same on every rank.
-  bool Due(int64_t steps);
+  struct Verdict {
+    bool write = false;
+    std::optional<int> yields;  // the first rank that was asked to end
+  };
+  // What is to be done here. The same on every rank.
+  Verdict Ask(int64_t steps);
 
   // Of the epoch's first steps, over all ranks and attempts.
   std::vector<LedgerEntry> Ledger(int64_t steps);
@@ -45,8 +59,18 @@ class Checkpointing {
   // At its end.
   void WriteEpoch(int epoch);
 
+  // Writes in the midst of an epoch, and returns never: Yielded, on every rank, when it is written.
+  [[noreturn]] void YieldFor(int rank, int epoch, const train::EpochSoFar& so_far);
+  // After WriteEpoch: Yielded where a rank was asked to end. epoch: that has ended.
+  void YieldIfAsked(int epoch);
+
  private:
   bool is_rank_zero() const { return prepare_.rank() == 0; }
+  // [world_size]: 1 at this rank's place if it was asked to end, 0 elsewhere.
+  std::vector<int64_t> AskedToEnd() const;
+  std::optional<int> FirstAsked(std::span<const int64_t> asked) const;
+  // When rank 0 has sent word of its last checkpoint.
+  [[noreturn]] void Yield(int rank, const std::string& place);
   // Begins to write, and sends word when it is written.
   void Start(int epoch, const std::string& path, const train::EpochSoFar& so_far);
 

@@ -1,7 +1,8 @@
 // mead-trainer: one rank of a gang, started by mead-worker; or, with --predict, what the client
 // starts to classify pictures (predict.h). Not for use by hand.
 //
-// Exit of a rank: 0 when the agent is gone or ends it, 1 when there is no agent, 2 on wrong usage.
+// Exit of a rank: 0 when the agent is gone or ends it, 1 when there is no agent, 2 on wrong usage,
+// 143 on SIGTERM while it trains nothing; while it does, it ends the trial (yield_request.h).
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +16,7 @@
 #include "worker/trainer/agent_link.h"
 #include "worker/trainer/predict.h"
 #include "worker/trainer/trial_run.h"
+#include "worker/trainer/yield_request.h"
 
 int main(int argc, char** argv) {
   mead::SetLogProcessName("mead-trainer");
@@ -43,6 +45,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  mead::trainer::YieldRequest::HandleSigterm();
 
   const auto link = mead::trainer::AgentLink::Connect(socket, slot, token);
   if (!link.ok()) {

@@ -35,6 +35,7 @@
 #include "worker/trainer/options.h"
 #include "worker/trainer/progress_reporter.h"
 #include "worker/trainer/trial_plans.h"
+#include "worker/trainer/yield_request.h"
 
 namespace mead::trainer {
 namespace {
@@ -82,7 +83,9 @@ class TrialRun {
   std::string Run() {
     PrepareData();
     ReportReady();
-    JoinGang(AwaitGo());
+    const std::string rendezvous = AwaitGo();
+    const YieldRequest::Scope has_something_to_save;
+    JoinGang(rendezvous);
     int epoch = first_epoch_;
     for (; epoch <= EpochsOf(config_) && !session_->stops_early(); ++epoch) {
       // Only the first may have been begun by an attempt before this one.
@@ -92,6 +95,7 @@ class TrialRun {
       EndEpoch(epoch);
       checkpoints_->WriteEpoch(epoch);
       SavePredictions(epoch);
+      if (epoch < EpochsOf(config_) && !session_->stops_early()) checkpoints_->YieldIfAsked(epoch);
     }
     session_->AwaitCheckpoint();
     if (!session_->stops_early() || epoch > EpochsOf(config_)) return "";
@@ -301,10 +305,12 @@ class TrialRun {
       const bool may_be_due = !last && checkpoints_->MayBeDue(begun);
       TakeFinishedSteps(epoch, plan, /*wait=*/last || may_be_due);
       so_far_.seconds = seconds_before + absl::ToDoubleSeconds(RealClock().Now() - start);
-      if (may_be_due && checkpoints_->Due(begun)) {
-        so_far_.ledger = checkpoints_->Ledger(begun);
-        checkpoints_->Write(epoch, so_far_);
-      }
+      if (!may_be_due) continue;
+      const Checkpointing::Verdict verdict = checkpoints_->Ask(begun);
+      if (!verdict.write && !verdict.yields) continue;
+      so_far_.ledger = checkpoints_->Ledger(begun);
+      if (verdict.yields) checkpoints_->YieldFor(*verdict.yields, epoch, so_far_);
+      checkpoints_->Write(epoch, so_far_);
     }
     so_far_.ledger = checkpoints_->Ledger(static_cast<int64_t>(plan.steps()));
     SayResident();
@@ -436,6 +442,13 @@ v1::MemberExited RunTrial(const v1::Prepare& prepare, AgentLink& link) {
   std::string words;
   try {
     words = TrialRun(prepare, link).Run();
+  } catch (const Yielded& end) {
+    Say(end.what());
+    v1::MemberExited exited;
+    exited.set_kind(v1::FAILURE_KIND_PREEMPTED);
+    exited.set_message(end.what());
+    exited.set_yielded(true);
+    return exited;
   } catch (const UnusableCheckpoint& error) {
     v1::MemberExited exited = Failed(ToFailureKind(error.kind()), error.what());
     exited.set_checkpoint_damaged(true);

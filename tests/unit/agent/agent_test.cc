@@ -58,7 +58,7 @@ class AgentTest : public ::testing::Test {
     }
   }
 
-  void StartAgent() {
+  void StartAgent(absl::Duration grace = absl::Seconds(25)) {
     AgentOptions options;
     options.coordinator = coordinator_->address();
     options.name = "worker-1";
@@ -66,6 +66,7 @@ class AgentTest : public ::testing::Test {
     options.slots = 2;
     options.dir = dir_.path();
     options.trainer = std::getenv("MEAD_FAKE_TRAINER");
+    options.grace = grace;
     agent_ = Agent::Create(options).value();
     thread_ = std::jthread([this] { result_ = agent_->Run(); });
   }
@@ -315,6 +316,34 @@ TEST_F(AgentTest, AStoppedAgentEndsItsTrainersAndSaysSo) {
   EXPECT_TRUE(Stop().ok());
   EXPECT_NE(kill(pid, 0), 0);
   EXPECT_EQ(WaitForExit(1).message(), "the worker is being stopped");
+  EXPECT_EQ(WaitForExit(1).kind(), v1::FAILURE_KIND_PREEMPTED);
+  EXPECT_TRUE(coordinator_->draining());
+}
+
+TEST_F(AgentTest, AStoppedAgentStoresWhatItsTrainersSaveBeforeItSaysThatTheyHaveEnded) {
+  StartAgent();
+  const pid_t pid = Run("sweep-0", "yields");
+  EXPECT_TRUE(Stop().ok());
+  EXPECT_NE(kill(pid, 0), 0);
+  const Reports reports = coordinator_->reports();
+  const auto saved = Checkpoints(reports);
+  const auto exited = Exited(reports);
+  ASSERT_EQ(saved.size(), 1u);
+  ASSERT_EQ(exited.size(), 1u);
+  EXPECT_EQ(saved[0].checkpoint().step(), 7);
+  EXPECT_TRUE(coordinator_->HasArtifact(saved[0].checkpoint().digest()));
+  EXPECT_LT(saved[0].sequence(), exited[0].sequence());
+  EXPECT_TRUE(exited[0].exited().yielded());
+  EXPECT_EQ(exited[0].exited().kind(), v1::FAILURE_KIND_PREEMPTED);
+}
+
+TEST_F(AgentTest, AnAgentWithoutGraceEndsItsTrainersAtOnce) {
+  StartAgent(absl::ZeroDuration());
+  const pid_t pid = Run("sweep-0", "yields");
+  EXPECT_TRUE(Stop().ok());
+  EXPECT_NE(kill(pid, 0), 0);
+  EXPECT_FALSE(WaitForExit(1).yielded());
+  EXPECT_EQ(WaitForExit(1).kind(), v1::FAILURE_KIND_PREEMPTED);
 }
 
 TEST_F(AgentTest, TwoAgentsNeverShareAFolder) {

@@ -59,6 +59,7 @@ class FakeCoordinator::Workers : public v1::WorkerService::Service {
       {
         absl::MutexLock lock(&owner_.mutex_);
         if (request.has_heartbeat()) ++owner_.heartbeats_;
+        if (request.heartbeat().draining()) owner_.draining_ = true;
         if (request.has_report()) {
           owner_.reports_.push_back(request.report());
           acknowledge = owner_.acknowledging_ && request.report().sequence() > 0;
@@ -217,6 +218,11 @@ std::vector<v1::RegisterWorker> FakeCoordinator::WaitForRegistrations(size_t cou
 std::vector<uint64_t> FakeCoordinator::registration_incarnations() const {
   absl::MutexLock lock(&mutex_);
   return incarnations_;
+}
+
+bool FakeCoordinator::draining() const {
+  absl::MutexLock lock(&mutex_);
+  return draining_;
 }
 
 int FakeCoordinator::heartbeats() const {

@@ -55,6 +55,8 @@ class FakeCoordinator {
   // Of the registrations' requests.
   std::vector<uint64_t> registration_incarnations() const;
   int heartbeats() const;
+  // Whether the worker has said that it is being stopped.
+  bool draining() const;
 
  private:
   class Workers;
@@ -74,6 +76,7 @@ class FakeCoordinator {
   std::vector<v1::RegisterWorker> registrations_ ABSL_GUARDED_BY(mutex_);
   std::vector<uint64_t> incarnations_ ABSL_GUARDED_BY(mutex_);
   int heartbeats_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, std::string> artifacts_ ABSL_GUARDED_BY(mutex_);
   Session* session_ ABSL_GUARDED_BY(mutex_) = nullptr;
 

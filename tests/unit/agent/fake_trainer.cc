@@ -4,8 +4,10 @@
 //   "waits"   ready, and after Go runs until it is ended
 //   "fails"   ready, and after Go reports an out-of-memory failure
 //   "chatty"  as steady, with lines on standard error
+//   "yields"  ready, and after Go runs until SIGTERM, then ends with a checkpoint within an epoch
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -16,6 +18,23 @@
 #include "mead/v1/trainer.grpc.pb.h"
 
 namespace v1 = mead::v1;
+
+namespace {
+
+int sigterm_pipe[2];
+
+void OnSigterm(int) {
+  const char byte = 0;
+  [[maybe_unused]] const ssize_t written = write(sigterm_pipe[1], &byte, 1);
+}
+
+void AwaitSigterm() {
+  char byte;
+  while (read(sigterm_pipe[0], &byte, 1) != 1) {
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
@@ -36,6 +55,10 @@ int main(int argc, char** argv) {
     v1::AttachRequest reply;
     if (message.has_prepare()) {
       prepare = message.prepare();
+      if (prepare.config().model() == "yields") {
+        if (pipe(sigterm_pipe) != 0) return 1;
+        signal(SIGTERM, OnSigterm);
+      }
       reply.mutable_ready()->set_rendezvous("127.0.0.1:1");
       // What the test wants to know of this process and of its Prepare.
       reply.mutable_ready()->set_plan_digest(std::to_string(getpid()) + " " + prepare.device() +
@@ -50,6 +73,20 @@ int main(int argc, char** argv) {
     if (behaviour == "fails") {
       reply.mutable_exited()->set_kind(v1::FAILURE_KIND_OUT_OF_MEMORY);
       reply.mutable_exited()->set_message("does not fit");
+      stream->Write(reply);
+      continue;
+    }
+    if (behaviour == "yields") {
+      AwaitSigterm();
+      const std::string path = prepare.work_dir() + "/epoch-1-step-7";
+      std::ofstream(path) << "weights after 7 steps";
+      reply.mutable_checkpoint()->set_path(path);
+      reply.mutable_checkpoint()->set_step(7);
+      stream->Write(reply);
+      reply.Clear();
+      reply.mutable_exited()->set_kind(v1::FAILURE_KIND_PREEMPTED);
+      reply.mutable_exited()->set_message("asked to end");
+      reply.mutable_exited()->set_yielded(true);
       stream->Write(reply);
       continue;
     }

@@ -56,7 +56,7 @@ void WaitUntilGone(pid_t pid) {
 }
 
 TEST(SupervisorTest, AChildsOutputComesAsLinesBeforeItsEnd) {
-  auto supervisor = Supervisor::Create(absl::Seconds(2)).value();
+  auto supervisor = Supervisor::Create().value();
   Script script;
   ASSERT_TRUE(
       script.Start(*supervisor, "echo out; echo err >&2; printf $MEAD_TEST_VALUE; exit 3").ok());
@@ -68,7 +68,7 @@ TEST(SupervisorTest, AChildsOutputComesAsLinesBeforeItsEnd) {
 }
 
 TEST(SupervisorTest, AProgramThatIsMissingIsAnErrorOfStart) {
-  auto supervisor = Supervisor::Create(absl::Seconds(2)).value();
+  auto supervisor = Supervisor::Create().value();
   ChildOptions options;
   options.argv = {"/no/such/program"};
   const absl::Status status = supervisor->Start(std::move(options)).status();
@@ -77,7 +77,7 @@ TEST(SupervisorTest, AProgramThatIsMissingIsAnErrorOfStart) {
 }
 
 TEST(SupervisorTest, AKilledChildIsNoticedAtOnceAndNamedBySignal) {
-  auto supervisor = Supervisor::Create(absl::Seconds(2)).value();
+  auto supervisor = Supervisor::Create().value();
   Script script;
   ASSERT_TRUE(script.Start(*supervisor, "echo up; exec sleep 1000").ok());
   script.first_line.get_future().wait();
@@ -88,26 +88,26 @@ TEST(SupervisorTest, AKilledChildIsNoticedAtOnceAndNamedBySignal) {
 }
 
 TEST(SupervisorTest, AChildThatIgnoresTermIsKilledAfterTheGrace) {
-  auto supervisor = Supervisor::Create(absl::Milliseconds(100)).value();
+  auto supervisor = Supervisor::Create().value();
   Script script;
   ASSERT_TRUE(
       script.Start(*supervisor, "trap '' TERM; echo up; while :; do sleep 1000; done").ok());
   script.first_line.get_future().wait();
-  supervisor->Terminate(script.id);
+  supervisor->Terminate(script.id, absl::Milliseconds(100));
   EXPECT_EQ(script.ended.get_future().get().signal, SIGKILL);
 }
 
 TEST(SupervisorTest, ATerminatedChildEndsByTermWithoutWaitingForTheGrace) {
-  auto supervisor = Supervisor::Create(absl::Minutes(10)).value();
+  auto supervisor = Supervisor::Create().value();
   Script script;
   ASSERT_TRUE(script.Start(*supervisor, "echo up; exec sleep 1000").ok());
   script.first_line.get_future().wait();
-  supervisor->Terminate(script.id);
+  supervisor->Terminate(script.id, absl::Minutes(10));
   EXPECT_EQ(script.ended.get_future().get().signal, SIGTERM);
 }
 
 TEST(SupervisorTest, GrandchildrenEndWithTheirParent) {
-  auto supervisor = Supervisor::Create(absl::Seconds(2)).value();
+  auto supervisor = Supervisor::Create().value();
   Script script;
   // The grandchild holds the pipe open; its end must not wait for that.
   ASSERT_TRUE(script.Start(*supervisor, "sleep 1000 & echo $!; wait").ok());
@@ -122,7 +122,7 @@ TEST(SupervisorTest, ChildrenEndWithTheSupervisor) {
   Script script;
   pid_t pid = 0;
   {
-    auto supervisor = Supervisor::Create(absl::Seconds(2)).value();
+    auto supervisor = Supervisor::Create().value();
     ASSERT_TRUE(script.Start(*supervisor, "echo up; exec sleep 1000").ok());
     script.first_line.get_future().wait();
     pid = supervisor->PidOf(script.id);
@@ -137,7 +137,7 @@ TEST(SupervisorTest, ChildrenDieWithAnAgentThatIsKilled) {
   // An agent of our own to kill: a supervisor in another process.
   const pid_t agent = fork();
   if (agent == 0) {
-    auto supervisor = Supervisor::Create(absl::Seconds(2)).value();
+    auto supervisor = Supervisor::Create().value();
     Script script;
     (void)script.Start(*supervisor, "echo $$ > " + file + ".new; mv " + file + ".new " + file +
                                         "; exec sleep 1000");
