@@ -167,6 +167,9 @@ struct TrainingSession::Impl {
   }
 
   double PeakShare() const {
+    if (options.range_test.steps > 0) {
+      return RangeTestRate(options.range_test, steps.next_step()) / options.optimizer.lr;
+    }
     return LearningRateFactor(options, steps.next_step() - phase->first_step, phase->steps,
                               watch.cuts());
   }
