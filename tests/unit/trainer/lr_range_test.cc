@@ -16,8 +16,8 @@ train::TrainOptions OptionsOf(const RangeTestOptions& range) {
   return options;
 }
 
-RangeTest Run(TrainingSession& session, const RangeTestOptions& range,
-              std::vector<double>* rates = nullptr) {
+RangeTest RunOn(TrainingSession& session, const RangeTestOptions& range,
+                std::vector<double>* rates = nullptr) {
   uint64_t step = 0;
   return RunRangeTest(
       session, range,
@@ -37,7 +37,7 @@ TEST(RangeTestRun, StepsHaveTheTestsRatesWithTheGroupsScale) {
                     {.epochs = 2, .freeze_body = true}};
   TrainingSession session(options, train::Alone());
   std::vector<double> rates;
-  const RangeTest test = Run(session, range, &rates);
+  const RangeTest test = RunOn(session, range, &rates);
   EXPECT_EQ(test.state(), RangeTest::State::kAllSteps);
   ASSERT_EQ(rates.size(), 5u);
   for (size_t i = 0; i < 5; ++i) {
@@ -51,7 +51,7 @@ TEST(RangeTestRun, StepsHaveTheTestsRatesWithTheGroupsScale) {
 TEST(RangeTestRun, TheRatesMoveTheWeights) {
   const RangeTestOptions range = {.min_lr = 0.005, .max_lr = 0.5, .steps = 2};
   TrainingSession session(OptionsOf(range), train::Alone());
-  const RangeTest test = Run(session, range);
+  const RangeTest test = RunOn(session, range);
   train::TrainOptions constant = train::Options();
   constant.schedule = train::ScheduleKind::kConstant;
   constant.optimizer.lr = 0.005;
@@ -66,7 +66,7 @@ TEST(RangeTestRun, TheRatesMoveTheWeights) {
 TEST(RangeTestRun, ADivergenceIsAnEndLikeAnyOther) {
   const RangeTestOptions range = {.min_lr = 1e20, .max_lr = 1e30, .steps = 20};
   TrainingSession session(OptionsOf(range), train::Alone());
-  const RangeTest test = Run(session, range);
+  const RangeTest test = RunOn(session, range);
   EXPECT_EQ(test.state(), RangeTest::State::kDiverged);
   ASSERT_GE(test.points().size(), 1u);
   EXPECT_LT(test.points().size(), 20u);
