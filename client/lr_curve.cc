@@ -74,7 +74,7 @@ void AddAxis(const CurveFrame& frame, int columns, std::vector<std::string>& lin
     const double x = std::clamp(frame.X(std::pow(10.0, power)), 0.0, 1.0);
     const auto column = static_cast<size_t>(std::lround(x * (columns - 1)));
     axis[column] = '+';
-    const std::string name = absl::StrFormat("%.0g", std::pow(10.0, power));
+    const std::string name = absl::StrFormat("%g", std::pow(10.0, power));
     // Centred below its mark, one blank from the name before.
     const size_t begin = std::max(column > name.size() / 2 ? column - name.size() / 2 : 0,
                                   names.empty() ? 0 : names.size() + 1);

@@ -63,7 +63,7 @@ void DrawAxes(Canvas& canvas, const Plot& plot, const CurveFrame& frame) {
   for (int power = left; power <= right; ++power) {
     const double lr = std::pow(10.0, power);
     canvas.Fill(plot.X(lr), kTop, 1, kPlotHeight, kGrid);
-    const std::string name = absl::StrFormat("%.0g", lr);
+    const std::string name = absl::StrFormat("%g", lr);
     canvas.Text(plot.X(lr) - Canvas::TextWidth(name, kScale) / 2, kTop + kPlotHeight + 10, kScale,
                 name, kBlack);
   }
