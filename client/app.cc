@@ -36,6 +36,7 @@ class AppBuilder {
         "First steps:\n"
         "  mead local up --detach                  a cluster on this machine\n"
         "  mead dataset add kvasir ~/kvasir-v2     a folder of pictures per class\n"
+        "  mead lr-find sweep.yaml                 which learning rates to try\n"
         "  mead submit sweep.yaml --watch\n"
         "  mead confusion TRIAL\n\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage or invalid, 3 server not reachable,\n"
@@ -102,6 +103,7 @@ class AppBuilder {
     submit->add_flag("--wait-for-resources", submit_.wait_for_resources,
                      "queue it even if the cluster has too few slots now");
 
+    AddLrFind();
     Command(&app_, "list", "list sweeps", "mead list -o json",
             [this] { return ListSweeps(session_); });
     CLI::App* describe = Command(&app_, "describe", "show a sweep or a trial in full",
@@ -113,6 +115,31 @@ class AppBuilder {
     CLI::App* stop = Command(&app_, "stop", "stop a sweep or a trial", "mead stop SWEEP",
                              [this] { return Stop(session_, id_); });
     stop->add_option("ID", id_, "a sweep or a trial, or a unique prefix")->required();
+  }
+
+  void AddLrFind() {
+    CLI::App* find = Command(
+        &app_, "lr-find", "run a learning-rate range test; shows the curve and suggests rates",
+        "mead lr-find sweep.yaml --max-lr 1 --steps 200 --png curve.png\n"
+        "  mead lr-find --trial TRIAL\n\n"
+        "One trial with the file's `train:` takes steps at a rate that grows from --min-lr to\n"
+        "--max-lr, until the loss, smoothed, is four times its smallest. What `space:` varies\n"
+        "has the value that `train:` gives it, or its default. Nothing is evaluated or kept but\n"
+        "the curve.",
+        [this] { return LrFind(session_, lr_find_); });
+    find->add_option("SWEEP", lr_find_.file, "the sweep file; - for standard input");
+    find->add_option("--trial", lr_find_.trial,
+                     "instead of SWEEP: show a test that has run, or a unique prefix of its id");
+    find->add_option("--set", lr_find_.sets, "replace a key: train.batch_size=32 (repeatable)")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+    find->add_option("--min-lr", lr_find_.min_lr, "the first step's rate; 1e-7 by default");
+    find->add_option("--max-lr", lr_find_.max_lr, "the last step's rate; 10 by default");
+    find->add_option("--steps", lr_find_.steps, "10 to 1000; 100 by default");
+    find->add_option("--csv", lr_find_.csv, "write the curve to a file, too")->type_name("FILE");
+    find->add_option("--png", lr_find_.png, "write it as a picture, too")->type_name("FILE");
+    find->add_flag("--wait-for-resources", lr_find_.wait_for_resources,
+                   "queue it even if the cluster has too few slots now");
   }
 
   void AddTrialCommands() {
@@ -353,6 +380,7 @@ class AppBuilder {
   CLI::App app_;
   Action action_;
   SubmitOptions submit_;
+  LrFindOptions lr_find_;
   AddDatasetOptions add_;
   SynthDatasetOptions synth_;
   ShowDatasetOptions show_;

@@ -27,6 +27,21 @@ struct SubmitOptions {
 [[nodiscard]] absl::StatusOr<int> Describe(Session& session, const std::string& id);
 [[nodiscard]] absl::StatusOr<int> Stop(Session& session, const std::string& id);
 
+// --- A learning-rate range test (commands_lr_find.cc) ---
+struct LrFindOptions {
+  std::string file;  // a sweep file; empty: `trial` is one that has run
+  std::vector<std::string> sets;
+  // Not given: the file's train.lr_range, or its defaults.
+  std::optional<double> min_lr;
+  std::optional<double> max_lr;
+  std::optional<int> steps;
+  bool wait_for_resources = false;
+  std::string trial;
+  std::string csv;  // files; empty: none
+  std::string png;
+};
+[[nodiscard]] absl::StatusOr<int> LrFind(Session& session, const LrFindOptions& options);
+
 // --- Trials (commands_trial.cc) ---
 [[nodiscard]] absl::StatusOr<int> Logs(Session& session, const std::string& trial, bool follow);
 [[nodiscard]] absl::StatusOr<int> Metrics(Session& session, const std::string& trial,

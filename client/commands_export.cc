@@ -51,21 +51,20 @@ std::string CsvCell(const std::string& text) {
   return quoted + "\"";
 }
 
-// One row an epoch; of a metric that an epoch reported twice (a restart) the later counts.
+// One row an epoch, or, of a range test, a step; of a metric that was reported twice (a restart)
+// the later counts.
 std::string MetricsCsv(const mead::v1::GetMetricsResponse& metrics) {
-  std::map<int, std::map<std::string, double>> epochs;
-  std::map<int, int64_t> steps;
+  std::map<std::pair<int, int64_t>, std::map<std::string, double>> rows;
   std::map<std::string, bool> names;
   for (const mead::v1::MetricPoint& point : metrics.points()) {
-    epochs[point.epoch()][point.name()] = point.value();
-    steps[point.epoch()] = point.step();
+    rows[{point.epoch(), point.step()}][point.name()] = point.value();
     names[point.name()] = true;
   }
   std::string csv = "epoch,step";
   for (const auto& [name, present] : names) absl::StrAppend(&csv, ",", CsvCell(name));
   csv += "\n";
-  for (const auto& [epoch, values] : epochs) {
-    absl::StrAppend(&csv, epoch, ",", steps[epoch]);
+  for (const auto& [place, values] : rows) {
+    absl::StrAppend(&csv, place.first, ",", place.second);
     for (const auto& [name, present] : names) {
       const auto value = values.find(name);
       csv += ",";

@@ -9,6 +9,7 @@
 #include "client/format.h"
 #include "client/stream.h"
 #include "client/table.h"
+#include "common/base/range_test.h"
 #include "common/status_util.h"
 
 namespace mead::client {
@@ -108,6 +109,12 @@ absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
   if (present.empty()) {
     session.terminal.err << "mead: " << response.trial_id() << " has no "
                          << (names.empty() ? "metrics yet\n" : "such metrics yet\n");
+    return kExitDone;
+  }
+  if (names.empty() && present.contains(kRangeLr)) {
+    session.terminal.err << "mead: " << response.trial_id()
+                         << " is a learning-rate range test; \"mead lr-find --trial "
+                         << response.trial_id() << "\" shows its curve\n";
     return kExitDone;
   }
   std::vector<std::string> shown;

@@ -80,7 +80,8 @@ core::SweepSpec ToCore(const v1::SweepSpec& spec) {
   result.retry = {.user_error = spec.retry().user_error(),
                   .out_of_memory = spec.retry().out_of_memory(),
                   .infrastructure = spec.retry().infrastructure()};
-  result.epochs = spec.train().epochs();
+  // A range test's steps count as one epoch's.
+  result.epochs = spec.train().has_lr_range() ? 1 : spec.train().epochs();
   result.keep_best = std::max(1, spec.train().checkpoint().keep_best());
   result.keep_latest = std::max(1, spec.train().checkpoint().keep_latest());
   for (const v1::Dimension& dimension : spec.space()) result.space.push_back(ToCore(dimension));

@@ -1,9 +1,12 @@
 #include "coordinator/service/report_translator.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/range_test.h"
 #include "common/base/sample_ledger.h"
 #include "common/log.h"
 #include "common/status_util.h"
@@ -112,6 +115,9 @@ ReportTranslator::Result ReportTranslator::Translate(const v1::Report& report,
       break;
     case v1::Report::kPredictions:
       TranslatePredictions(report, result);
+      break;
+    case v1::Report::kLrRange:
+      TranslateLrRange(report, now, result);
       break;
     case v1::Report::kExited:
       TranslateExit(report, result);
@@ -266,6 +272,30 @@ void ReportTranslator::TranslatePredictions(const v1::Report& report, Result& re
   }
   result.report.event = core::PredictionsSaved{worker_, ToCore(report.trial()), predictions.epoch(),
                                                predictions.digest(), predictions.size_bytes()};
+}
+
+// Rows alone: nothing that the core decides depends on a curve.
+void ReportTranslator::TranslateLrRange(const v1::Report& report, core::TimeMicros now,
+                                        Result& result) {
+  const core::TrialRef ref = ToCore(report.trial());
+  const int points = std::min(report.lr_range().points_size(), kMaxRangeTestSteps);
+  for (int i = 0; i < points; ++i) {
+    const v1::LrRangePoint& point = report.lr_range().points(i);
+    for (const auto& [name, value] : {std::pair{kRangeLr, point.lr()},
+                                      {kRangeLoss, point.loss()},
+                                      {kRangeSmoothedLoss, point.smoothed_loss()}}) {
+      if (!std::isfinite(value)) continue;
+      store::MetricRow row;
+      row.trial_id = ref.trial_id;
+      row.attempt = ref.attempt;
+      row.epoch = 1;
+      row.step = i + 1;
+      row.time_micros = now;
+      row.name = name;
+      row.value = value;
+      result.report.rows.metrics.push_back(std::move(row));
+    }
+  }
 }
 
 void ReportTranslator::TranslateExit(const v1::Report& report, Result& result) {

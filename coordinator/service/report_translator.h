@@ -61,6 +61,7 @@ class ReportTranslator {
   void TranslateCheckpoint(const v1::Report& report, const core::Trial& trial,
                            const core::ClusterState& state, Result& result);
   void TranslatePredictions(const v1::Report& report, Result& result);
+  void TranslateLrRange(const v1::Report& report, core::TimeMicros now, Result& result);
   void TranslateExit(const v1::Report& report, Result& result);
 
   const core::WorkerRef worker_;

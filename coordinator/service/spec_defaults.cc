@@ -34,6 +34,12 @@ void FillCheckpointDefaults(v1::CheckpointConfig& checkpoint) {
   if (!checkpoint.has_keep_latest()) checkpoint.set_keep_latest(1);
 }
 
+void FillLrRangeDefaults(v1::LrRange& range) {
+  if (!range.has_min_lr()) range.set_min_lr(1e-7);
+  if (!range.has_max_lr()) range.set_max_lr(10);
+  if (!range.has_steps()) range.set_steps(100);
+}
+
 }  // namespace
 
 void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
@@ -78,6 +84,7 @@ void FillTrainDefaults(v1::TrainConfig& config, std::string_view accelerator) {
 
   FillOptimizerDefaults(*config.mutable_optimizer());
   FillCheckpointDefaults(*config.mutable_checkpoint());
+  if (config.has_lr_range()) FillLrRangeDefaults(*config.mutable_lr_range());
 
   v1::AugmentConfig& augment = *config.mutable_augment();
   if (!augment.has_rotate()) augment.set_rotate(0);

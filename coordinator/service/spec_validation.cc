@@ -261,6 +261,9 @@ void CheckSpace(const v1::SweepSpec& spec, const std::vector<v1::Violation>& tra
                                   ", not ", RangeWord(dimension)));
       continue;
     }
+    if (spec.train().has_lr_range() && dimension.path() == "optimizer.lr") {
+      out.Add(field, "a range test goes through the rates itself; leave one of the two out");
+    }
     CheckValues(spec, dimension, field, train, out);
   }
   if (grid && GridPoints(spec) > kMaxTrials && spec.search().trials() == 0) {

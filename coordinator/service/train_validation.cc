@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/range_test.h"
 #include "common/sha256.h"
 #include "coordinator/service/recipe_validation.h"
 #include "coordinator/service/violations.h"
@@ -95,6 +96,20 @@ void CheckCheckpoint(const v1::CheckpointConfig& checkpoint, Violations& out) {
   out.CheckRange("train.checkpoint.keep_latest", checkpoint.keep_latest(), 1, kMaxKept);
 }
 
+void CheckLrRange(const v1::LrRange& range, Violations& out) {
+  if (!(range.max_lr() > 0 && range.max_lr() <= 100)) {
+    out.Add("train.lr_range.max_lr",
+            absl::StrCat("must be above 0 and at most 100, not ", range.max_lr()));
+  }
+  // So that the factor between them is a number.
+  constexpr double kSmallest = 1e-12;
+  if (!(range.min_lr() >= kSmallest && range.min_lr() < range.max_lr())) {
+    out.Add("train.lr_range.min_lr", absl::StrCat("must be from ", kSmallest, " to below max_lr, ",
+                                                  range.max_lr(), ", not ", range.min_lr()));
+  }
+  out.CheckRange("train.lr_range.steps", range.steps(), 10, kMaxRangeTestSteps);
+}
+
 void CheckAugment(const v1::AugmentConfig& augment, Violations& out) {
   out.CheckRange("train.augment.rotate", augment.rotate(), 0, 180);
   out.CheckWord("train.augment.flip", augment.flip(), {"none", "horizontal", "vertical", "both"});
@@ -159,6 +174,7 @@ std::vector<v1::Violation> ValidateTrainConfig(const v1::TrainConfig& config,
   CheckRecipe(config, out);
   CheckAugment(config.augment(), out);
   CheckCheckpoint(config.checkpoint(), out);
+  if (config.has_lr_range()) CheckLrRange(config.lr_range(), out);
   return out.Take();
 }
 

@@ -138,7 +138,10 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
     const auto dataset = state.datasets.find(spec.dataset);
     const uint64_t samples = dataset == state.datasets.end() ? 0 : dataset->second.train_samples;
     const absl::Duration left = TimeLeft(fraction, spec.epochs, samples, *progress);
-    if (samples > 0 && left < absl::Hours(24 * 365)) *view.mutable_eta() = ToProto(left);
+    // A range test ends when the loss says so, and its steps are no epoch's.
+    if (samples > 0 && progress->phase() != "range" && left < absl::Hours(24 * 365)) {
+      *view.mutable_eta() = ToProto(left);
+    }
   }
 
   if (trial.has_best) {

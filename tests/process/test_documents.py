@@ -34,7 +34,7 @@ def main():
             cluster.mead("submit", path, "--dry-run", "--wait-for-resources")
             print(f"{path.name}: accepted")
     text = (source / "README.md").read_text() + (source / "scripts" / "demo").read_text()
-    commands = set(re.findall(r"\bmead ((?:local|dataset|nodes|context) [a-z]+|[a-z]+)\b", text))
+    commands = set(re.findall(r"\bmead ((?:local|dataset|nodes|context) [a-z]+|[a-z]+(?:-[a-z]+)*)\b", text))
     commands -= {"is", "from", "trains", "was"}
     checked = 0
     for command in sorted(commands):

@@ -254,6 +254,10 @@ void Member::OnTrainerMessage(const v1::AttachRequest& message) {
       *report.mutable_epoch() = message.epoch();
       context_.outbox.Add(std::move(report));
       break;
+    case v1::AttachRequest::kLrRange:
+      *report.mutable_lr_range() = message.lr_range();
+      context_.outbox.Add(std::move(report));
+      break;
     case v1::AttachRequest::kCheckpoint:
     case v1::AttachRequest::kPredictions:
       ++uploads_pending_;

@@ -140,6 +140,13 @@ void Validate(const TrainOptions& options) {
                 " and must be 32 to 4096");
     }
   }
+  const RangeTestOptions& range = options.range_test;
+  check(range.steps == 0 ||
+            (range.steps >= 2 && range.steps <= kMaxRangeTestSteps && range.min_lr > 0 &&
+             range.min_lr < range.max_lr && std::isfinite(range.max_lr / range.min_lr)),
+        "lr_range has " + std::to_string(range.steps) + " steps from " +
+            std::to_string(range.min_lr) + " to " + std::to_string(range.max_lr) +
+            " and must have 2 to 1000 and rise");
   const OptimizerOptions& optimizer = options.optimizer;
   check(optimizer.lr > 0 && std::isfinite(optimizer.lr),
         "optimizer.lr is " + std::to_string(optimizer.lr) + " and must be positive");

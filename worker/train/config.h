@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/range_test.h"
+
 namespace mead::train {
 
 enum class ScheduleKind { kOneCycle, kCosine, kConstant, kStep, kPlateau };
@@ -67,6 +69,8 @@ struct TrainOptions {
   // a trial ends; 0: none.
   int stop_patience = 0;
   double stop_min_delta = 0;
+  // With steps: they have its rates, whatever the schedule says.
+  RangeTestOptions range_test;
   OptimizerOptions optimizer;
   double clip_grad_norm = 0;  // the longest gradient, over all parameters; 0: any
   double ema_decay = 0;       // [0, 1), of the averaged weights; 0: none are kept

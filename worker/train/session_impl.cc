@@ -90,6 +90,9 @@ std::shared_ptr<PictureStore> TrainingSession::Impl::KeepPictures() {
 }
 
 double TrainingSession::Impl::PeakShare() const {
+  if (options.range_test.steps > 0) {
+    return RangeTestRate(options.range_test, steps.next_step()) / options.optimizer.lr;
+  }
   return LearningRateFactor(options, steps.next_step() - phase->first_step, phase->steps,
                             watch.cuts());
 }

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/augment/augment_words.h"
+#include "worker/trainer/lr_range.h"
 
 namespace mead::trainer {
 namespace {
@@ -122,6 +123,7 @@ train::TrainOptions ToTrainOptions(const v1::Prepare& prepare, int num_classes,
     out.stop_patience = std::max(1, config.early_stopping().patience());
     out.stop_min_delta = config.early_stopping().min_delta();
   }
+  if (config.has_lr_range()) out.range_test = ToRangeTestOptions(config.lr_range());
   out.optimizer = ToOptimizer(config.optimizer());
   out.clip_grad_norm = config.optimizer().clip_grad_norm();
   out.ema_decay = config.ema();

@@ -32,6 +32,7 @@
 #include "worker/trainer/checkpointing.h"
 #include "worker/trainer/epoch_metrics.h"
 #include "worker/trainer/evaluation.h"
+#include "worker/trainer/lr_range.h"
 #include "worker/trainer/options.h"
 #include "worker/trainer/progress_reporter.h"
 #include "worker/trainer/trial_plans.h"
@@ -84,6 +85,10 @@ class TrialRun {
     PrepareData();
     ReportReady();
     const std::string rendezvous = AwaitGo();
+    if (options_.range_test.steps > 0) {
+      JoinGang(rendezvous);
+      return FindRates();
+    }
     const YieldRequest::Scope has_something_to_save;
     JoinGang(rendezvous);
     int epoch = first_epoch_;
@@ -280,6 +285,57 @@ class TrialRun {
                               std::move(share.turns)));
   }
 
+  // Begins a step with what the loader has next. mixing: of the plan's steps; empty where nothing
+  // is mixed. Returns the pictures of this rank that went into it.
+  std::vector<uint64_t> StartStep(const EpochPlan& plan, uint64_t step,
+                                  const std::vector<BatchMix>& mixing) {
+    data::Batch batch = OrThrow(train_loader_->Next());
+    const BatchMix* mix = mixing.empty() ? nullptr : &mixing[step - plan.first_step()];
+    const int n = mix != nullptr ? static_cast<int>(mix->partners.size()) : batch.size;
+    session_->StartStep(batch.pixels.data(), batch.labels.data(), n,
+                        static_cast<int64_t>(plan.BatchSize(step)),
+                        batch.planned.empty() ? nullptr : batch.planned.data(), mix);
+    // What only lends its pixels to a mixture is another rank's.
+    batch.indices.resize(static_cast<size_t>(n));
+    return std::move(batch.indices);
+  }
+
+  // A range test in place of epochs; it passes over the data as often as its steps need.
+  std::string FindRates() {
+    int pass = 0;
+    std::optional<EpochPlan> plan;
+    std::vector<BatchMix> mixing;
+    uint64_t step = 0;
+    progress_.Start();
+    const auto begin_step = [&] {
+      if (!plan.has_value() || step == plan->steps()) {
+        plan.emplace(plans_->Training(++pass));
+        mixing.clear();
+        StartLoader(*train_loader_, pass, *plan, options_.mixes ? &mixing : nullptr);
+        step = 0;
+      }
+      StartStep(*plan, step++, mixing);
+    };
+    const auto after_step = [&](const RangeTest& test, const train::StepResult& result) {
+      if (test.points().empty()) return;
+      const auto samples = static_cast<double>(result.samples);
+      progress_.Add("range", 1, test.points().size(), static_cast<uint64_t>(test.options().steps),
+                    result.samples,
+                    {.loss_sum = test.points().back().smoothed_loss * samples,
+                     .correct = result.correct,
+                     .samples = result.samples,
+                     .learning_rate = result.learning_rate,
+                     .ledger = {}});
+    };
+    const RangeTest test = RunRangeTest(*session_, options_.range_test, begin_step, after_step);
+    const std::string words = RangeTestWords(test);
+    if (is_rank_zero()) {
+      Say("learning-rate range test: " + words);
+      link_.Send(RangeTestReport(test));
+    }
+    return words;
+  }
+
   void Train(int epoch) {
     const EpochPlan plan = plans_->Training(epoch, so_far_.steps);
     session_->StartEpoch(epoch);
@@ -291,15 +347,7 @@ class TrialRun {
     std::vector<BatchMix> mixing;
     StartLoader(*train_loader_, epoch, plan, options_.mixes ? &mixing : nullptr);
     for (uint64_t step = plan.first_step(); step < plan.steps(); ++step) {
-      data::Batch batch = OrThrow(train_loader_->Next());
-      const BatchMix* mix = options_.mixes ? &mixing[step - plan.first_step()] : nullptr;
-      const int n = mix != nullptr ? static_cast<int>(mix->partners.size()) : batch.size;
-      session_->StartStep(batch.pixels.data(), batch.labels.data(), n,
-                          static_cast<int64_t>(plan.BatchSize(step)),
-                          batch.planned.empty() ? nullptr : batch.planned.data(), mix);
-      // What only lends its pixels to a mixture is another rank's.
-      batch.indices.resize(static_cast<size_t>(n));
-      checkpoints_->Feed(step, plans_->ToPlan(std::move(batch.indices)));
+      checkpoints_->Feed(step, plans_->ToPlan(StartStep(plan, step, mixing)));
       const auto begun = static_cast<int64_t>(step) + 1;
       const bool last = step + 1 == plan.steps();
       const bool may_be_due = !last && checkpoints_->MayBeDue(begun);

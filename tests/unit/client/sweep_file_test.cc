@@ -53,6 +53,7 @@ train:
   resident: off
   gradients_on_wire: bf16
   checkpoint: {every_steps: 500, every_minutes: 2.5, keep_best: 2, keep_latest: 3}
+  lr_range: {min_lr: 1e-6, max_lr: 2.5, steps: 200}
   warmup_epochs: 0.5
   step_epochs: [4, 8]
   lr_gamma: 0.2

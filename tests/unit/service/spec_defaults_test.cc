@@ -173,6 +173,17 @@ TEST(SpecDefaultsTest, ASearchedOptimizerGetsItsOwnDefaultsPerTrial) {
   EXPECT_FALSE(trial.optimizer().has_momentum());
 }
 
+TEST(SpecDefaultsTest, OnlyARangeTestGetsARange) {
+  v1::SweepSpec spec;
+  FillDefaults(spec);
+  EXPECT_FALSE(spec.train().has_lr_range());
+  spec.mutable_train()->mutable_lr_range();
+  FillDefaults(spec);
+  EXPECT_DOUBLE_EQ(spec.train().lr_range().min_lr(), 1e-7);
+  EXPECT_DOUBLE_EQ(spec.train().lr_range().max_lr(), 10);
+  EXPECT_EQ(spec.train().lr_range().steps(), 100);
+}
+
 TEST(SpecDefaultsTest, FillingTwiceChangesNothing) {
   v1::SweepSpec once;
   FillDefaults(once);

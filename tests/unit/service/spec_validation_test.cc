@@ -305,5 +305,36 @@ TEST(SpecValidationTest, TheErrorCarriesTheReport) {
   EXPECT_EQ(wire.error_message(), "the sweep has 1 error: train.batch_size: is odd");
 }
 
+TEST(SpecValidationTest, ARangeTestHasAnAscendingRangeAndNoOtherRates) {
+  v1::SweepSpec spec = ValidSpec();
+  v1::LrRange& range = *spec.mutable_train()->mutable_lr_range();
+  EXPECT_THAT(Judge(spec), IsEmpty()) << "defaults";
+  range.set_min_lr(1e-3);
+  range.set_max_lr(1e-2);
+  range.set_steps(1000);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  range.set_min_lr(1e-2);
+  range.set_steps(9);
+  v1::Choice& choice = *AddDimension(spec, "optimizer.lr").mutable_choice();
+  choice.add_values()->set_number(0.1);
+  AddDimension(spec, "lr_range.steps").mutable_choice()->add_values()->set_integer(20);
+  EXPECT_THAT(
+      Judge(spec),
+      ElementsAre("train.lr_range.min_lr: must be from 1e-12 to below max_lr, 0.01, not 0.01",
+                  "train.lr_range.steps: must be from 10 to 1000, not 9",
+                  "space.optimizer.lr: a range test goes through the rates itself; leave one of "
+                  "the two out",
+                  "space.lr_range.steps: lr_range.steps is the same for every trial: set it under "
+                  "train, not under space"));
+  spec.clear_space();
+  range.set_steps(10);
+  range.set_max_lr(101);
+  range.set_min_lr(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THAT(Judge(spec),
+              ElementsAre("train.lr_range.max_lr: must be above 0 and at most 100, not 101",
+                          "train.lr_range.min_lr: must be from 1e-12 to below max_lr, 101, not "
+                          "nan"));
+}
+
 }  // namespace
 }  // namespace mead::service
