@@ -23,7 +23,8 @@ bool IsShared(std::string_view path) {
   return path == "weights" || path == "weights_artifact" || path == "epochs" ||
          path == "loader_threads" || path == "micro_batch" || path == "deterministic" ||
          path == "virtual_ranks" || path == "resident" || path == "gradients_on_wire" ||
-         path == "checkpoint" || path.starts_with("checkpoint.") || path == "defaults";
+         path == "checkpoint" || path.starts_with("checkpoint.") || path == "defaults" ||
+         path == "fold";
 }
 
 FieldKind KindOf(const FieldDescriptor& field) {

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/dataset/folds.h"
 #include "common/grpc_status.h"
 #include "coordinator/service/apply_params.h"
 #include "coordinator/service/convert.h"
@@ -41,6 +42,7 @@ std::vector<std::string> ReportedMetrics(const v1::Dataset* dataset) {
                                     "train/loss",
                                     "train/accuracy",
                                     "train/images_per_second",
+                                    "val/images_per_second",
                                     "lr",
                                     "val/ece",
                                     "val/ece_scaled",
@@ -69,6 +71,32 @@ void CheckObjective(const v1::Objective& objective, const v1::Dataset* dataset, 
   out.CheckWord("objective.goal", objective.goal(), {"maximize", "minimize"});
 }
 
+void CheckFolds(const v1::SweepSpec& spec, Violations& out) {
+  const int folds = spec.search().folds();
+  if (spec.train().has_fold()) {
+    out.Add("train.fold", "is set by the coordinator; search.folds asks for folds");
+  }
+  if (folds == 0) {
+    if (spec.search().fold_seed() != 0) {
+      out.Add("search.fold_seed", "says how folds are divided, and search.folds asks for none");
+    }
+    return;
+  }
+  out.CheckRange("search.folds", folds, static_cast<int>(dataset::kMinFolds),
+                 static_cast<int>(dataset::kMaxFolds));
+  if (folds > 0 && spec.search().trials() <= kMaxTrials &&
+      int64_t{folds} * spec.search().trials() > kMaxTrials) {
+    out.Add("search.folds", absl::StrCat(folds, " folds of ", spec.search().trials(),
+                                         " configurations are more than ", kMaxTrials, " trials"));
+  }
+  if (!spec.stopper().method().empty() && spec.stopper().method() != "none") {
+    out.Add("search.folds",
+            absl::StrCat("every fold of a configuration is trained to its end, so there are no "
+                         "folds together with stopper.method: ",
+                         spec.stopper().method(), "; leave one of them out"));
+  }
+}
+
 void CheckSearch(const v1::SweepSpec& spec, Violations& out) {
   const v1::Search& search = spec.search();
   out.CheckWord("search.method", search.method(), {"grid", "random"}, {"sobol", "tpe", "pbt"});
@@ -79,6 +107,7 @@ void CheckSearch(const v1::SweepSpec& spec, Violations& out) {
     out.CheckRange("search.trials", search.trials(), 0, kMaxTrials);
   }
   out.CheckRange("search.parallel", search.parallel(), 0, kMaxTrials);
+  CheckFolds(spec, out);
 }
 
 void CheckRetries(const v1::Retry& retry, Violations& out) {
@@ -263,8 +292,9 @@ void CheckSpace(const v1::SweepSpec& spec, const std::vector<v1::Violation>& tra
     }
     CheckValues(spec, dimension, field, train, out);
   }
-  if (grid && GridPoints(spec) > kMaxTrials && spec.search().trials() == 0) {
-    out.Add("search.trials", absl::StrCat("the grid has more than ", kMaxTrials,
+  const int most = kMaxTrials / std::max(1, spec.search().folds());
+  if (grid && GridPoints(spec) > most && spec.search().trials() == 0) {
+    out.Add("search.trials", absl::StrCat("the grid has more than ", most,
                                           " points; make it smaller, or set search.trials"));
   }
 }
