@@ -58,8 +58,8 @@ absl::StatusOr<Manifest> ManifestOfFold(Manifest manifest, uint32_t fold, uint32
 
 std::string FoldDigest(std::string_view manifest_digest, uint32_t fold, uint32_t folds,
                        uint64_t seed) {
-  return DigestOf(
-      absl::StrCat(std::string(manifest_digest), " fold ", fold + 1, " of ", folds, " seed ", seed));
+  return DigestOf(absl::StrCat(std::string(manifest_digest), " fold ", fold + 1, " of ", folds,
+                               " seed ", seed));
 }
 
 }  // namespace mead::dataset

@@ -1,8 +1,8 @@
 // A data set divided into folds: what a fold's trial trains on and what it is evaluated on.
 //
 // A split that was made here is divided anew, all pictures of it. Where folders gave the split, its
-// training pictures alone are divided, and the given test set is in no fold: it is for the one model
-// that is chosen. Near-duplicates, and what the paths group, stay together as in the split.
+// training pictures alone are divided, and the given test set is in no fold: it is for the one
+// model that is chosen. Near-duplicates, and what the paths group, stay together as in the split.
 // Thread: pure functions.
 #pragma once
 

@@ -66,8 +66,8 @@ void ProposeTrials(Turn& turn, Sweep& sweep) {
     trial.index = static_cast<int>(sweep.trial_ids.size());
     trial.id = TrialId(sweep, trial.index);
     trial.sweep_id = sweep.id;
-    trial.params = std::move(
-        Propose(sweep.spec, PlaceOf(sweep.spec, trial.index).configuration, 1).front());
+    trial.params =
+        std::move(Propose(sweep.spec, PlaceOf(sweep.spec, trial.index).configuration, 1).front());
     sweep.trial_ids.push_back(trial.id);
     sweep.live_trials.insert(trial.index);
     turn.state.trials.emplace(trial.id, trial);

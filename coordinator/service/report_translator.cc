@@ -60,12 +60,12 @@ absl::StatusOr<EpochPlan> PlanOf(const core::ClusterState& state, const core::Tr
   const int ranks = config.deterministic() ? config.virtual_ranks() : spec.ranks;
   const auto fold = static_cast<size_t>(core::PlaceOf(spec, trial.index).fold);
   const bool folds = !spec.fold_train_samples.empty();
-  EpochPlanOptions options = {.num_samples = folds ? spec.fold_train_samples[fold]
-                                                   : dataset->second.train_samples,
-                              .seed = config.seed(),
-                              .epoch = static_cast<uint64_t>(epoch),
-                              .batch_size = static_cast<uint64_t>(config.batch_size()),
-                              .world_size = static_cast<uint32_t>(ranks)};
+  EpochPlanOptions options = {
+      .num_samples = folds ? spec.fold_train_samples[fold] : dataset->second.train_samples,
+      .seed = config.seed(),
+      .epoch = static_cast<uint64_t>(epoch),
+      .batch_size = static_cast<uint64_t>(config.batch_size()),
+      .world_size = static_cast<uint32_t>(ranks)};
   if (config.sampling() == "balanced" && folds) {
     v1::SweepSpec whole;
     if (!whole.ParseFromString(spec.encoded) ||

@@ -142,10 +142,10 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
   if (progress) {
     *view.mutable_progress() = *progress;
     const auto dataset = state.datasets.find(spec.dataset);
-    const uint64_t samples =
-        !spec.fold_train_samples.empty() ? spec.fold_train_samples[static_cast<size_t>(place.fold)]
-        : dataset == state.datasets.end() ? 0
-                                          : dataset->second.train_samples;
+    const uint64_t samples = !spec.fold_train_samples.empty()
+                                 ? spec.fold_train_samples[static_cast<size_t>(place.fold)]
+                             : dataset == state.datasets.end() ? 0
+                                                               : dataset->second.train_samples;
     const absl::Duration left = TimeLeft(fraction, spec.epochs, samples, *progress);
     if (samples > 0 && left < absl::Hours(24 * 365)) *view.mutable_eta() = ToProto(left);
   }

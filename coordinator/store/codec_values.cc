@@ -216,8 +216,8 @@ absl::Status Decode(const v1::Param& in, core::Param& out) {
 
 void Encode(const core::SweepSpec& value, v1::JournalSweepSpec& out) {
   const auto& [name, dataset, objective_metric, goal, method, trials, parallel, search_seed, ranks,
-               accelerator, retry, epochs, keep_best, keep_latest, fold_train_samples, space, encoded] =
-      value;
+               accelerator, retry, epochs, keep_best, keep_latest, fold_train_samples, space,
+               encoded] = value;
   const auto& [user_error, out_of_memory, infrastructure] = retry;
   out.set_name(name);
   out.set_dataset(dataset);

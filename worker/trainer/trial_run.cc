@@ -377,9 +377,8 @@ class TrialRun {
     auto metrics =
         EpochMetrics(so_far_, evaluation_->confusion(), evaluation_->loss(), manifest_.classes);
     metrics["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
-    metrics["val/images_per_second"] =
-        static_cast<double>(manifest_.Count(dataset::Split::kVal)) /
-        std::max(1e-9, evaluation_seconds_);
+    metrics["val/images_per_second"] = static_cast<double>(manifest_.Count(dataset::Split::kVal)) /
+                                       std::max(1e-9, evaluation_seconds_);
     evaluation_->record().AddMetrics(metrics);
     if (is_rank_zero()) ReportEpoch(epoch, metrics);
     const double mine = is_rank_zero() ? ObjectiveOf(prepare_.objective(), metrics) : 0;

@@ -66,9 +66,8 @@ TEST(Folds, TheBestIsTheConfigurationWithTheBestMeanNotTheOneWithTheBestFold) {
     const auto run = [&cluster](int configuration) {
       const double values[2][3] = {{0.99, 0.1, 0.1}, {0.5, 0.6, 0.55}};
       for (int fold = 0; fold < 3; ++fold) {
-        cluster.RunToSuccess(
-            "s-" + std::to_string(configuration) + "." + std::to_string(fold + 1),
-            values[configuration][fold]);
+        cluster.RunToSuccess("s-" + std::to_string(configuration) + "." + std::to_string(fold + 1),
+                             values[configuration][fold]);
       }
     };
     run(first_ends_first ? 0 : 1);

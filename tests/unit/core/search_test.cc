@@ -61,7 +61,7 @@ TEST(GridSearch, TrialsCutsItOffAndHugeGridsAreBounded) {
   EXPECT_EQ(TotalConfigurations(Grid({{"x", IntRange{1, 10, 1}}}, 4)), 4);
   EXPECT_EQ(TotalConfigurations(Grid({{"x", IntRange{1, 3, 1}}}, 40)), 3);
   EXPECT_EQ(TotalConfigurations(Grid({{"x", IntRange{INT64_MIN, INT64_MAX, 1}},
-                              {"y", IntRange{INT64_MIN, INT64_MAX, 1}}})),
+                                      {"y", IntRange{INT64_MIN, INT64_MAX, 1}}})),
             kMaxTrials);
   EXPECT_EQ(TotalConfigurations(Grid({})), 1);
 }

@@ -97,16 +97,16 @@ TEST(FoldsTest, WhatCannotBeDividedSaysWhy) {
   Manifest manifest = MakeManifest("stratified");
   EXPECT_THAT(FoldsOfSamples(manifest, 1, 0).status().message(), HasSubstr("expected 2 to 20"));
   EXPECT_THAT(FoldsOfSamples(manifest, 21, 0).status().message(), HasSubstr("expected 2 to 20"));
-  EXPECT_THAT(ManifestOfFold(manifest, 5, 5, 0).status().message(),
-              HasSubstr("no fold 6 of 5"));
+  EXPECT_THAT(ManifestOfFold(manifest, 5, 5, 0).status().message(), HasSubstr("no fold 6 of 5"));
   manifest.samples.resize(4);
   EXPECT_THAT(FoldsOfSamples(manifest, 5, 0).status().message(), HasSubstr("may be apart"));
 }
 
 TEST(FoldsTest, EachFoldHasANameOfItsOwn) {
-  const std::set<std::string> names = {FoldDigest("sha256:a", 0, 5, 0), FoldDigest("sha256:a", 1, 5, 0),
-                                       FoldDigest("sha256:a", 0, 6, 0), FoldDigest("sha256:a", 0, 5, 1),
-                                       FoldDigest("sha256:b", 0, 5, 0)};
+  const std::set<std::string> names = {
+      FoldDigest("sha256:a", 0, 5, 0), FoldDigest("sha256:a", 1, 5, 0),
+      FoldDigest("sha256:a", 0, 6, 0), FoldDigest("sha256:a", 0, 5, 1),
+      FoldDigest("sha256:b", 0, 5, 0)};
   EXPECT_EQ(names.size(), 5u);
 }
 
