@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/event_file.h"
+#include "client/mlflow_store.h"
 #include "client/torch_file.h"
 #include "common/files.h"
 #include "common/results/tensor_file.h"
