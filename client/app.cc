@@ -213,6 +213,8 @@ class AppBuilder {
     predict->add_option("--top", predict_.top, "how many classes the table names for each")
         ->capture_default_str()
         ->check(CLI::Range(1, 1000));
+    predict->add_flag("--benchmark", predict_.benchmark,
+                      "also measure images per second here, over these images again and again");
     AddEpochChoice(predict, "the model of which epoch", predict_.epoch);
   }
 

@@ -13,6 +13,7 @@
 #include "client/commands_model.h"
 #include "client/event_file.h"
 #include "client/format.h"
+#include "client/mlflow_store.h"
 #include "client/torch_file.h"
 #include "common/files.h"
 #include "common/status_util.h"
@@ -85,12 +86,22 @@ absl::StatusOr<std::vector<std::string>> ExportCsv(const Source& source) {
   return std::vector<std::string>{"metrics.csv", "parameters.csv"};
 }
 
-absl::StatusOr<std::vector<std::string>> ExportJson(const Source& source) {
+std::string TrialJson(const Source& source) {
   const Json json = {{"trial", ToTree(source.trial.trial())},
                      {"config", ToTree(source.trial.config())},
                      {"metrics", ToTree(source.metrics).value("points", Json::array())}};
-  MEAD_RETURN_IF_ERROR(WriteFileAtomically(source.to / "trial.json", json.dump(2) + "\n"));
+  return json.dump(2) + "\n";
+}
+
+absl::StatusOr<std::vector<std::string>> ExportJson(const Source& source) {
+  MEAD_RETURN_IF_ERROR(WriteFileAtomically(source.to / "trial.json", TrialJson(source)));
   return std::vector<std::string>{"trial.json"};
+}
+
+absl::StatusOr<std::vector<std::string>> ExportMlflow(const Source& source) {
+  MEAD_ASSIGN_OR_RETURN(const std::string run, WriteMlflowRun(source.to / "mlruns", source.trial,
+                                                              source.metrics, TrialJson(source)));
+  return std::vector<std::string>{"mlruns/" + run};
 }
 
 absl::StatusOr<std::vector<std::string>> ExportTensorboard(const Source& source) {
@@ -168,6 +179,7 @@ const std::map<std::string, Exporter>& Exporters() {
   static const auto& exporters =
       *new std::map<std::string, Exporter>{{"csv", &ExportCsv},
                                            {"json", &ExportJson},
+                                           {"mlflow", &ExportMlflow},
                                            {"safetensors", &ExportSafetensors},
                                            {"tensorboard", &ExportTensorboard},
                                            {"torchvision", &ExportTorchvision}};

@@ -26,6 +26,7 @@ std::vector<std::string> ExportFormats();
 struct PredictOptions {
   std::vector<std::string> images;
   int top = 3;  // classes that the table names for each
+  bool benchmark = false;  // also how many images a second it answers for
   WhichEpoch epoch = WhichEpoch::kBest;
 };
 [[nodiscard]] absl::StatusOr<int> PredictImages(Session& session, const std::string& trial,

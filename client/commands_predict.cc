@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "client/commands_model.h"
 #include "client/format.h"
 #include "client/model_file.h"
@@ -24,6 +25,7 @@
 #include "client/table.h"
 #include "common/dataset/names.h"
 #include "common/files.h"
+#include "common/machine.h"
 #include "common/status_util.h"
 #include "mead/v1/evaluation.pb.h"
 
@@ -34,6 +36,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
+
+// For each figure; there are two per batch size.
+constexpr double kBenchmarkSeconds = 3;
 
 // mead-trainer, where it lies beside this program.
 absl::StatusOr<std::string> TrainerProgram() {
@@ -89,6 +94,29 @@ void AddPrediction(const Json& answer, const std::vector<std::string>& classes,
   }
 }
 
+void AddSpeed(const Json& answer, mead::v1::PredictedImages& out) {
+  mead::v1::InferenceSpeed& speed = *out.add_speeds();
+  speed.set_batch(answer.value("batch", 0));
+  speed.set_decode_to_answer(answer.value("decode_to_answer", 0.0));
+  speed.set_network(answer.value("network", 0.0));
+  speed.set_images(answer.value("images", int64_t{0}));
+}
+
+void PrintSpeeds(Session& session, const mead::v1::PredictedImages& result, int image_size) {
+  if (result.speeds().empty()) return;
+  session.terminal.out << "\nimages per second on " << result.machine() << ", " << result.threads()
+                       << (result.threads() == 1 ? " thread" : " threads") << ", fp32, "
+                       << image_size << " x " << image_size << ":\n";
+  Table table({{"BATCH", Align::kRight},
+               {"FILE TO ANSWER", Align::kRight},
+               {"NETWORK ALONE", Align::kRight}});
+  for (const mead::v1::InferenceSpeed& speed : result.speeds()) {
+    table.Add({absl::StrCat(speed.batch()), absl::StrFormat("%.1f", speed.decode_to_answer()),
+               absl::StrFormat("%.1f", speed.network())});
+  }
+  table.Print(session.terminal);
+}
+
 void PrintTable(Session& session, const mead::v1::PredictedImages& result, int top) {
   Table table({{"IMAGE"}, {"CLASS"}, {"PROBABILITY", Align::kRight}, {"THEN"}});
   for (const mead::v1::PredictedImage& image : result.images()) {
@@ -137,7 +165,8 @@ absl::StatusOr<int> PredictImages(Session& session, const std::string& trial,
        config.augment().has_position_box() ? config.augment().position_box() : "keep"},
       {"precision", "fp32"},
       {"threads", threads},
-      {"images", options.images}};
+      {"images", options.images},
+      {"benchmark_seconds", options.benchmark ? kBenchmarkSeconds : 0}};
   MEAD_RETURN_IF_ERROR(WriteFileAtomically(folder.path() / "request.json", request.dump()));
   MEAD_RETURN_IF_ERROR(RunTrainer(folder.path() / "request.json", folder.path() / "answers.jsonl"));
   MEAD_ASSIGN_OR_RETURN(const std::string answers, ReadFile(folder.path() / "answers.jsonl"));
@@ -148,13 +177,25 @@ absl::StatusOr<int> PredictImages(Session& session, const std::string& trial,
   std::istringstream lines(answers);
   for (std::string line; std::getline(lines, line);) {
     const Json answer = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (answer.is_object()) AddPrediction(answer, model.classes(), result);
+    if (!answer.is_object()) continue;
+    if (answer.contains("batch")) {
+      AddSpeed(answer, result);
+    } else {
+      AddPrediction(answer, model.classes(), result);
+    }
   }
   if (result.images_size() != static_cast<int>(options.images.size())) {
     return absl::InternalError(absl::StrCat("mead-trainer answered for ", result.images_size(),
                                             " of ", options.images.size(), " images"));
   }
-  if (!session.Print(result)) PrintTable(session, result, options.top);
+  if (!result.speeds().empty()) {
+    result.set_machine(DeviceName(/*gpu=*/false));
+    result.set_threads(threads);
+  }
+  if (!session.Print(result)) {
+    PrintTable(session, result, options.top);
+    PrintSpeeds(session, result, model.image_size());
+  }
   const bool all = std::all_of(result.images().begin(), result.images().end(),
                                [](const auto& image) { return image.error().empty(); });
   return all ? kExitDone : kExitFailed;

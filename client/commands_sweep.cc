@@ -44,7 +44,13 @@ void PrintSweep(Session& session, const mead::v1::GetSweepResponse& response) {
   session.terminal.out << "specification:\n";
   PrintIndented(session, SweepYaml(sweep.spec()));
   session.terminal.out << "\n";
-  PrintSummary(session.terminal, sweep, response.trials());
+  PrintSummary(session.terminal, sweep, response.trials(), response.configurations());
+}
+
+std::string BestText(const mead::v1::Sweep& sweep) {
+  if (sweep.best_trial_id().empty()) return "";
+  if (!sweep.has_best_configuration()) return Number(sweep.best_value());
+  return absl::StrCat(Number(sweep.best_value()), " +- ", Number(sweep.best_standard_deviation()));
 }
 
 std::string CheckpointText(const mead::v1::Checkpoint& checkpoint) {
@@ -61,6 +67,11 @@ void PrintTrial(Session& session, const mead::v1::GetTrialResponse& response) {
   const Cell state = StateCell(trial.state());
   PrintField(session, "trial", trial.id());
   PrintField(session, "sweep", trial.sweep_id());
+  if (trial.fold() > 0) {
+    PrintField(session, "fold",
+               absl::StrCat(trial.fold(), " of ", response.config().fold().folds(),
+                            " of configuration ", trial.configuration()));
+  }
   PrintField(session, "state", session.terminal.Paint(state.colour, state.text));
   PrintField(session, "message", trial.message());
   PrintField(session, "attempt", absl::StrCat(trial.attempt()));
@@ -112,6 +123,11 @@ absl::StatusOr<int> Submit(Session& session, const SubmitOptions& options) {
     session.terminal.err << "mead: " << file.name << " is valid";
     if (response.sweep().trials_total() > 0) {
       session.terminal.err << ": " << response.sweep().trials_total() << " trials";
+      const int folds = response.sweep().spec().search().folds();
+      if (folds > 0) {
+        session.terminal.err << ", " << response.sweep().trials_total() / folds
+                             << " configurations with " << folds << " folds each";
+      }
     }
     session.terminal.err << "; nothing was submitted (--dry-run)\n";
     return kExitDone;
@@ -150,8 +166,7 @@ absl::StatusOr<int> ListSweeps(Session& session) {
     }
     const int done = sweep.trials_succeeded() + sweep.trials_failed() + sweep.trials_stopped();
     table.Add({sweep.id(), sweep.spec().name(), StateCell(sweep.state()),
-               absl::StrCat(done, "/", sweep.trials_total()),
-               sweep.best_trial_id().empty() ? "" : Number(sweep.best_value()),
+               absl::StrCat(done, "/", sweep.trials_total()), BestText(sweep),
                sweep.best_trial_id(), sweep.spec().dataset(), HumanTime(sweep.create_time())});
   }
   if (session.names_only()) return kExitDone;

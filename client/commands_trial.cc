@@ -7,6 +7,7 @@
 #include "client/commands.h"
 #include "client/confusion_view.h"
 #include "client/format.h"
+#include "client/metric_intervals.h"
 #include "client/stream.h"
 #include "client/table.h"
 #include "common/base/range_test.h"
@@ -48,6 +49,16 @@ void PrintLogLine(Session& session, const mead::v1::LogLine& line) {
 constexpr const char* kMainMetrics[] = {"train/loss",   "train/accuracy",         "val/loss",
                                         "val/accuracy", "val/macro_f1",           "val/r_k",
                                         "lr",           "train/images_per_second"};
+
+// Without a confusion matrix, as a trial whose worker is too old to send it, it has none.
+MetricIntervals IntervalsOf(Connection& server, const std::string& trial, int epoch) {
+  mead::v1::GetConfusionRequest request;
+  request.set_trial_id(trial);
+  request.set_epoch(epoch);
+  mead::v1::GetConfusionResponse response;
+  if (!server.Call(server.sweeps(), &SweepStub::GetConfusion, request, &response).ok()) return {};
+  return MetricIntervals(response.confusion());
+}
 
 }  // namespace
 
@@ -128,14 +139,21 @@ absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
     }
   }
   if (shown.empty()) shown.assign(present.begin(), present.end());
+  const MetricIntervals intervals =
+      IntervalsOf(*server, response.trial_id(), epochs.rbegin()->first);
   std::vector<Table::Column> columns = {{"EPOCH", Align::kRight}, {"STEP", Align::kRight}};
-  for (const std::string& name : shown) columns.push_back({name, Align::kRight});
+  for (const std::string& name : shown) {
+    columns.push_back({name, Align::kRight});
+    if (intervals.Knows(name)) columns.push_back({"95 % INTERVAL", Align::kRight});
+  }
   Table table(columns);
   for (const auto& [epoch, values] : epochs) {
     std::vector<Cell> row = {absl::StrCat(epoch), absl::StrCat(steps[epoch])};
     for (const std::string& name : shown) {
       const auto it = values.find(name);
       row.emplace_back(it == values.end() ? "" : Number(it->second));
+      if (!intervals.Knows(name)) continue;
+      row.emplace_back(it == values.end() ? "" : intervals.Text(name, it->second));
     }
     table.Add(std::move(row));
   }

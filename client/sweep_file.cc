@@ -122,6 +122,8 @@ SweepFile ParseSweep(const std::string& name, const std::string& text, const std
     return file;
   }
   reader.Hide("mead.v1.TrainConfig.weights_artifact");
+  reader.Hide("mead.v1.TrainConfig.fold");
+  reader.Hide("mead.v1.SweepSpec.fold_pictures");
   CheckHeader(*root, "apiVersion", kApiVersion, &reader);
   CheckHeader(*root, "kind", kKind, &reader);
   CheckRequired(*root, "name", "give the sweep a name", &reader);

@@ -85,7 +85,11 @@ void EmitFields(const Message& message, YAML::Emitter* out) {
   std::vector<const FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
-    if (field->name() == "weights_artifact" || field->name() == "space") continue;
+    // The first three are no keys of the file; the last has a form of its own.
+    if (field->name() == "weights_artifact" || field->name() == "fold" ||
+        field->name() == "fold_pictures" || field->name() == "space") {
+      continue;
+    }
     *out << YAML::Key << field->name() << YAML::Value;
     if (!field->is_repeated()) {
       EmitValue(message, field, -1, out);

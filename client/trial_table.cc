@@ -1,7 +1,11 @@
 #include "client/trial_table.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/configuration_table.h"
 #include "client/format.h"
 
 namespace mead::client {
@@ -27,6 +31,16 @@ std::string LossText(const Trial& trial) {
     return absl::StrFormat("%.4f", trial.progress().train_loss());
   }
   return Metric(trial, "train/loss");
+}
+
+// After the loss.
+constexpr int kLiveColumn = 5;
+
+// Of the running epoch's training so far; empty before its first step.
+std::string TrainAccuracyText(const Trial& trial) {
+  if (!trial.has_progress() || trial.progress().step() == 0) return "";
+  if (trial.progress().train_accuracy() == 0) return "";  // also what an old worker says
+  return absl::StrFormat("%.4f", trial.progress().train_accuracy());
 }
 
 std::string RateText(const Trial& trial) {
@@ -66,23 +80,34 @@ Table TrialTable(const mead::v1::Sweep& sweep, const std::vector<const Trial*>& 
   const std::string metric = sweep.spec().objective().metric().empty()
                                  ? "val/accuracy"
                                  : sweep.spec().objective().metric();
-  Table table({{"TRIAL"},
-               {"STATE"},
-               {"EPOCH", Align::kRight},
-               {"IMAGES/S", Align::kRight},
-               {"LOSS", Align::kRight},
-               {"ACCURACY", Align::kRight},
-               {"ETA", Align::kRight},
-               {absl::StrCat("BEST ", metric), Align::kRight},
-               {"PARAMETERS"}});
+  std::vector<Table::Column> columns = {{"TRIAL"},
+                                        {"STATE"},
+                                        {"EPOCH", Align::kRight},
+                                        {"IMAGES/S", Align::kRight},
+                                        {"LOSS", Align::kRight},
+                                        {"ACCURACY", Align::kRight},
+                                        {"ETA", Align::kRight},
+                                        {absl::StrCat("BEST ", metric), Align::kRight},
+                                        {"PARAMETERS"}};
+  // While something trains only: it is of the epoch under way.
+  const bool live = std::ranges::any_of(
+      trials, [](const Trial* trial) { return !TrainAccuracyText(*trial).empty(); });
+  if (live) columns.insert(columns.begin() + kLiveColumn, {"TRAIN ACC", Align::kRight});
+  Table table(std::move(columns));
   for (const Trial* trial : trials) {
     const bool best = trial->id() == sweep.best_trial_id();
-    table.Add({Cell(trial->id(), best ? Colour::kBold : Colour::kNone), StateCell(trial->state()),
-               EpochText(*trial), RateText(*trial), LossText(*trial),
-               Metric(*trial, "val/accuracy"), EtaText(*trial),
-               Cell(absl::StrCat(BestText(*trial), best ? " *" : ""),
-                    best ? Colour::kGreen : Colour::kNone),
-               NoteText(*trial)});
+    std::vector<Cell> row = {Cell(trial->id(), best ? Colour::kBold : Colour::kNone),
+                             StateCell(trial->state()),
+                             EpochText(*trial),
+                             RateText(*trial),
+                             LossText(*trial),
+                             Metric(*trial, "val/accuracy"),
+                             EtaText(*trial),
+                             Cell(absl::StrCat(BestText(*trial), best ? " *" : ""),
+                                  best ? Colour::kGreen : Colour::kNone),
+                             NoteText(*trial)};
+    if (live) row.insert(row.begin() + kLiveColumn, TrainAccuracyText(*trial));
+    table.Add(std::move(row));
   }
   return table;
 }
@@ -121,6 +146,7 @@ std::string TrialLine(const Trial& trial) {
   }
   add("images/s", RateText(trial));
   add("loss", LossText(trial));
+  add("train accuracy", TrainAccuracyText(trial));
   add("accuracy", Metric(trial, "val/accuracy"));
   add("eta", EtaText(trial));
   if (trial.attempt() > 1) add("attempt", absl::StrCat(trial.attempt()));
@@ -128,9 +154,15 @@ std::string TrialLine(const Trial& trial) {
   return line;
 }
 
-void PrintSummary(const Terminal& terminal, const mead::v1::Sweep& sweep, const Trials& trials) {
+void PrintSummary(const Terminal& terminal, const mead::v1::Sweep& sweep, const Trials& trials,
+                  const Configurations& configurations) {
   terminal.out << SweepLine(terminal, sweep) << "\n\n";
+  if (!configurations.empty()) {
+    ConfigurationTable(sweep, configurations).Print(terminal);
+    terminal.out << "\n";
+  }
   TrialTable(sweep, trials).Print(terminal);
+  PrintComparisons(terminal, sweep, configurations, trials);
   for (const Trial& trial : trials) {
     if (trial.state() == mead::v1::TRIAL_STATE_FAILED) {
       terminal.out << "\n"
@@ -138,7 +170,14 @@ void PrintSummary(const Terminal& terminal, const mead::v1::Sweep& sweep, const 
                    << trial.message() << "\n  its log: mead logs " << trial.id() << "\n";
     }
     if (trial.id() != sweep.best_trial_id() || !trial.has_best_value()) continue;
-    terminal.out << "\nbest trial  " << terminal.Paint(Colour::kBold, trial.id()) << "  "
+    terminal.out << "\n";
+    if (sweep.has_best_configuration()) {
+      terminal.out << "best configuration  " << sweep.best_configuration()
+                   << absl::StrFormat("  %.4f +- %.4f\n", sweep.best_value(),
+                                      sweep.best_standard_deviation());
+    }
+    terminal.out << (trial.fold() > 0 ? "its best fold  " : "best trial  ")
+                 << terminal.Paint(Colour::kBold, trial.id()) << "  "
                  << absl::StrFormat("%.4f", trial.best_value()) << " at epoch "
                  << trial.best_epoch() << "\n";
     const auto& checkpoint =

@@ -22,7 +22,10 @@ std::string SweepLine(const Terminal& terminal, const mead::v1::Sweep& sweep);
 // One trial in one line for a pipe: "abc-0  running  epoch 2/5  train 120/400  ...".
 std::string TrialLine(const mead::v1::Trial& trial);
 
-// The end of a watch: table, best trial, what failed and why, where to look next.
-void PrintSummary(const Terminal& terminal, const mead::v1::Sweep& sweep, const Trials& trials);
+// The end of a watch: table, best trial, what failed and why, where to look next. With folds the
+// configurations come first, and how they compare last.
+void PrintSummary(
+    const Terminal& terminal, const mead::v1::Sweep& sweep, const Trials& trials,
+    const google::protobuf::RepeatedPtrField<mead::v1::Configuration>& configurations);
 
 }  // namespace mead::client

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/configuration_table.h"
 #include "client/format.h"
 #include "client/stream.h"
 #include "client/trial_table.h"
@@ -61,6 +63,14 @@ class LiveView {
       trials.resize(kMaxRows);
     }
     std::vector<std::string> lines = TrialTable(update.sweep(), trials).Lines(terminal_, width);
+    if (!update.configurations().empty()) {
+      std::vector<std::string> above =
+          ConfigurationTable(update.sweep(), update.configurations()).Lines(terminal_, width);
+      // The first line is the title's.
+      if (above.size() > kMaxRows + 1) above.erase(above.begin() + 1, above.end() - kMaxRows);
+      above.emplace_back();
+      lines.insert(lines.begin(), above.begin(), above.end());
+    }
     const size_t hidden = static_cast<size_t>(update.trials_size()) - trials.size();
     if (hidden > 0) lines.push_back(absl::StrCat("... and ", hidden, " more trials"));
     Erase();
@@ -92,6 +102,10 @@ class LiveView {
       }
       printed = {key, now};
     }
+    for (const mead::v1::Configuration& one : update.configurations()) {
+      if (!HasEnded(one.state()) || !ended_.insert(one.index()).second) continue;
+      terminal_.out << ConfigurationLine(update.sweep(), one) << "\n";
+    }
     terminal_.out << std::flush;
   }
 
@@ -106,6 +120,7 @@ class LiveView {
   int drawn_lines_ = 0;
   std::string sweep_line_;
   std::map<std::string, Printed> printed_;
+  std::set<int> ended_;  // configurations
 };
 
 }  // namespace
@@ -144,7 +159,8 @@ absl::StatusOr<int> WatchSweep(Session& session, const std::string& sweep_id) {
   if (session.format == OutputFormat::kTable) {
     view.Erase();
     if (!session.terminal.out_is_tty) session.terminal.out << "\n";
-    PrintSummary(session.terminal, view.last().sweep(), view.last().trials());
+    PrintSummary(session.terminal, view.last().sweep(), view.last().trials(),
+                 view.last().configurations());
     if (!session.http().empty()) {
       session.terminal.out << "status page http://" << session.http() << "/\n";
     }

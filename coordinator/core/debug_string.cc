@@ -145,8 +145,8 @@ std::string Text(const SweepSpec& s) {
              "accelerator", Name(s.accelerator))("retry_user_error", s.retry.user_error)(
              "retry_out_of_memory", s.retry.out_of_memory)(
              "retry_infrastructure", s.retry.infrastructure)("epochs", s.epochs)(
-             "keep_best", s.keep_best)("keep_latest", s.keep_latest)("space", s.space)("encoded",
-                                                                                       s.encoded)
+             "keep_best", s.keep_best)("keep_latest", s.keep_latest)
+      .IfSet("fold_train_samples", s.fold_train_samples)("space", s.space)("encoded", s.encoded)
       .End();
 }
 

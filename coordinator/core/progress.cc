@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "coordinator/core/folds.h"
 #include "coordinator/core/turn.h"
 
 namespace mead::core {
@@ -52,6 +53,7 @@ void UpdateBest(Turn& turn, Trial& trial) {
   const double before = trial.best_value;
   FindBestEpoch(sweep.spec.goal, trial);
   RetainCheckpoints(sweep.spec, trial);
+  if (FoldsOf(sweep.spec) > 1) return;  // only whole configurations are compared, when they end
   const bool worse = !trial.has_best || IsBetter(sweep.spec.goal, before, trial.best_value);
   if (sweep.best_trial_id == trial.id && worse) {
     FindBestTrial(turn.state, sweep);  // another may have overtaken it

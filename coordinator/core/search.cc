@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "common/base/rng.h"
+#include "coordinator/core/folds.h"
 
 namespace mead::core {
 namespace {
@@ -140,13 +141,15 @@ int64_t GridPoints(const Dimension& dimension) {
       dimension.range);
 }
 
-int TotalTrials(const SweepSpec& spec) {
+int TotalConfigurations(const SweepSpec& spec) {
   if (!std::ranges::all_of(spec.space, IsWellFormed)) return 0;
-  return static_cast<int>(std::clamp<int64_t>(SearcherOf(spec).total(spec), 0, kMaxTrials));
+  const int most = kMaxTrials / FoldsOf(spec);
+  return static_cast<int>(std::clamp<int64_t>(SearcherOf(spec).total(spec), 0, most));
 }
 
 std::vector<std::vector<Param>> Propose(const SweepSpec& spec, int first_index, int count) {
-  MEAD_CHECK(first_index >= 0 && first_index + count <= TotalTrials(spec), "no such trial");
+  MEAD_CHECK(first_index >= 0 && first_index + count <= TotalConfigurations(spec),
+             "no such configuration");
   std::vector<std::vector<Param>> proposals;
   proposals.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {

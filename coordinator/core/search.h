@@ -19,12 +19,12 @@ inline constexpr int kMaxTrials = 100'000;
 // a step), which a grid cannot walk.
 int64_t GridPoints(const Dimension& dimension);
 
-// How many trials the sweep makes in all, at most kMaxTrials; 0 when its search
-// method cannot walk its space.
-int TotalTrials(const SweepSpec& spec);
+// How many configurations the sweep tries in all, such that their trials (one each, or one per
+// fold) are at most kMaxTrials; 0 when its search method cannot walk its space.
+int TotalConfigurations(const SweepSpec& spec);
 
-// The configurations of trials [first_index, first_index + count), in the order
-// of spec.space. Needs first_index + count <= TotalTrials(spec).
+// The configurations [first_index, first_index + count), in the order
+// of spec.space. Needs first_index + count <= TotalConfigurations(spec).
 std::vector<std::vector<Param>> Propose(const SweepSpec& spec, int first_index, int count);
 
 }  // namespace mead::core

@@ -69,7 +69,7 @@ struct SweepSpec {
   std::string objective_metric;
   Goal goal = Goal::kMaximize;
   SearchMethod method = SearchMethod::kRandom;
-  int trials = 1;    // grid: 0 means every point
+  int trials = 1;    // configurations; grid: 0 means every point
   int parallel = 0;  // 0: as many as fit
   uint64_t search_seed = 0;
   int ranks = 1;
@@ -79,6 +79,8 @@ struct SweepSpec {
   // Checkpoints that a trial keeps: of its best epochs, and its last ones. At least 1 each.
   int keep_best = 1;
   int keep_latest = 1;
+  // Training pictures of each fold that every configuration is trained on; empty: no folds.
+  std::vector<uint64_t> fold_train_samples;
   std::vector<Dimension> space;
   // The whole validated proto (serialised), returned to users and applied by
   // the shell; the core never looks inside.

@@ -80,7 +80,7 @@ struct GangMember {
 };
 
 struct Trial {
-  std::string id;  // "<sweep id>-<index>"
+  std::string id;  // TrialId() of folds.h
   std::string sweep_id;
   int index = 0;  // from 0
   TrialState state = TrialState::kQueued;

@@ -1,4 +1,5 @@
 // Sweeps: made, filled with trials, stopped, ended.
+#include "coordinator/core/folds.h"
 #include "coordinator/core/search.h"
 #include "coordinator/core/transitions.h"
 #include "coordinator/core/turn.h"
@@ -25,9 +26,17 @@ std::string Summary(const ClusterState& state, const Sweep& sweep) {
   }
   std::string text =
       std::to_string(succeeded) + " of " + Count(sweep.total_trials, "trial") + " succeeded";
-  if (!sweep.best_trial_id.empty()) {
+  if (sweep.best_trial_id.empty()) return text;
+  const Trial& best = state.trials.at(sweep.best_trial_id);
+  if (const int folds = FoldsOf(sweep.spec); folds > 1) {
+    const int configuration = PlaceOf(sweep.spec, best.index).configuration;
+    const ConfigurationScore score = ScoreOf(state, sweep, configuration);
+    text += "; best: configuration " + std::to_string(configuration) + " with " +
+            sweep.spec.objective_metric + " " + Number(score.mean) + " +- " +
+            Number(score.standard_deviation) + " over " + Count(folds, "fold");
+  } else {
     text += "; best: trial " + sweep.best_trial_id + " with " + sweep.spec.objective_metric + " " +
-            Number(state.trials.at(sweep.best_trial_id).best_value);
+            Number(best.best_value);
   }
   return text;
 }
@@ -39,11 +48,7 @@ void EndSweepIfDone(Turn& turn, Sweep& sweep) {
   if (sweep.state == SweepState::kStopping) {
     Move(sweep, SweepState::kStopped);
   } else {
-    bool success = false;
-    for (const std::string& id : sweep.trial_ids) {
-      success |= turn.state.trials.at(id).state == TrialState::kSucceeded;
-    }
-    Move(sweep, success ? SweepState::kSucceeded : SweepState::kFailed);
+    Move(sweep, HasSuccess(turn.state, sweep) ? SweepState::kSucceeded : SweepState::kFailed);
   }
   sweep.end_time = turn.now;
   sweep.message = Summary(turn.state, sweep);
@@ -59,9 +64,10 @@ void ProposeTrials(Turn& turn, Sweep& sweep) {
          static_cast<int>(sweep.live_trials.size()) < parallel) {
     Trial trial;
     trial.index = static_cast<int>(sweep.trial_ids.size());
-    trial.id = sweep.id + "-" + std::to_string(trial.index);
+    trial.id = TrialId(sweep, trial.index);
     trial.sweep_id = sweep.id;
-    trial.params = std::move(Propose(sweep.spec, trial.index, 1).front());
+    trial.params =
+        std::move(Propose(sweep.spec, PlaceOf(sweep.spec, trial.index).configuration, 1).front());
     sweep.trial_ids.push_back(trial.id);
     sweep.live_trials.insert(trial.index);
     turn.state.trials.emplace(trial.id, trial);
@@ -75,6 +81,7 @@ void CloseTrial(Turn& turn, Trial& trial) {
   turn.schedule = true;  // slots that were kept for it are others' now
   Sweep& sweep = turn.state.sweeps.at(trial.sweep_id);
   sweep.live_trials.erase(trial.index);
+  ConsiderConfiguration(turn.state, sweep, trial);
   ProposeTrials(turn, sweep);
   EndSweepIfDone(turn, sweep);
 }
@@ -89,7 +96,7 @@ void Handle(Turn& turn, const SweepSubmitted& event) {
   sweep.request_id = event.request_id;
   sweep.spec = event.spec;
   sweep.create_time = turn.now;
-  sweep.total_trials = TotalTrials(event.spec);
+  sweep.total_trials = TotalConfigurations(event.spec) * FoldsOf(event.spec);
   state.sweep_order.push_back(sweep.id);
 
   if (const std::string reason = WhyImpossible(state, sweep); !reason.empty()) {

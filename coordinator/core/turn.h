@@ -7,6 +7,7 @@
 //   attempt.cc   start, ready, exit, abort: one run of a gang
 //   retry.cc     what follows when an attempt has failed
 //   progress.cc  epochs, predictions, the best trial
+//   folds.cc     trials that are one configuration together (folds.h)
 //   checkpoints.cc  which are kept, and what a restart goes on from
 //   worker.cc    register, reconnect, drain, lose
 #pragma once

@@ -8,6 +8,7 @@
 #include "common/status_util.h"
 #include "coordinator/core/gang.h"
 #include "coordinator/service/convert.h"
+#include "coordinator/service/fold_pictures.h"
 #include "coordinator/service/resolve.h"
 #include "coordinator/service/spec_defaults.h"
 #include "coordinator/service/spec_validation.h"
@@ -61,6 +62,14 @@ absl::StatusOr<v1::SweepSpec> AdmitSweep(ServiceContext& context, const core::Cl
       violations.push_back(MakeViolation(
           "train.weights", absl::StrCat("the weights ", weights,
                                         " are not stored at the coordinator; upload them first")));
+    }
+  }
+  if (dataset.ok() && violations.empty()) {
+    const absl::Status folds = FillFoldPictures(context, **dataset, spec);
+    if (absl::IsInvalidArgument(folds)) {
+      violations.push_back(MakeViolation("search.folds", std::string(folds.message())));
+    } else if (!folds.ok()) {
+      return folds;
     }
   }
   if (!violations.empty()) {

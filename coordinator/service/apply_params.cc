@@ -24,7 +24,7 @@ bool IsShared(std::string_view path) {
          path == "loader_threads" || path == "micro_batch" || path == "deterministic" ||
          path == "virtual_ranks" || path == "resident" || path == "gradients_on_wire" ||
          path == "checkpoint" || path.starts_with("checkpoint.") || path == "defaults" ||
-         path == "lr_range" || path.starts_with("lr_range.");
+         path == "fold" || path == "lr_range" || path.starts_with("lr_range.");
 }
 
 FieldKind KindOf(const FieldDescriptor& field) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_util.h"
+#include "coordinator/core/folds.h"
 #include "coordinator/service/apply_params.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/spec_defaults.h"
@@ -67,6 +68,12 @@ absl::StatusOr<v1::TrainConfig> TrialConfig(const core::ClusterState& state,
   v1::TrainConfig config = spec.train();
   MEAD_RETURN_IF_ERROR(ApplyParams(config, trial.params));
   FillTrainDefaults(config, Word(accelerator));
+  const core::SweepSpec& core_spec = state.sweeps.at(trial.sweep_id).spec;
+  if (const int folds = core::FoldsOf(core_spec); folds > 1) {
+    config.mutable_fold()->set_index(core::PlaceOf(core_spec, trial.index).fold + 1);
+    config.mutable_fold()->set_folds(folds);
+    config.mutable_fold()->set_seed(spec.search().fold_seed());
+  }
   return config;
 }
 

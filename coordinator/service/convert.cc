@@ -1,6 +1,7 @@
 #include "coordinator/service/convert.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 namespace mead::service {
@@ -84,6 +85,10 @@ core::SweepSpec ToCore(const v1::SweepSpec& spec) {
   result.epochs = spec.train().has_lr_range() ? 1 : spec.train().epochs();
   result.keep_best = std::max(1, spec.train().checkpoint().keep_best());
   result.keep_latest = std::max(1, spec.train().checkpoint().keep_latest());
+  for (const v1::FoldPictures& fold : spec.fold_pictures()) {
+    result.fold_train_samples.push_back(
+        std::accumulate(fold.train().begin(), fold.train().end(), uint64_t{0}));
+  }
   for (const v1::Dimension& dimension : spec.space()) result.space.push_back(ToCore(dimension));
   result.encoded = spec.SerializeAsString();
   return result;

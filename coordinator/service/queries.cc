@@ -8,6 +8,7 @@
 #include "common/status_util.h"
 #include "common/version.h"
 #include "coordinator/service/command_messages.h"
+#include "coordinator/service/configuration_view.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/leakage_view.h"
 #include "coordinator/service/manifests.h"
@@ -133,6 +134,7 @@ absl::StatusOr<v1::GetSweepResponse> Queries::GetSweep(std::string_view id) cons
   for (const std::string& trial_id : sweep->trial_ids) {
     *response.add_trials() = TrialView(context_, *state, state->trials.at(trial_id));
   }
+  AddConfigurations(*state, *sweep, response.mutable_configurations());
   return response;
 }
 

@@ -10,6 +10,7 @@
 #include "common/base/sample_ledger.h"
 #include "common/log.h"
 #include "common/status_util.h"
+#include "coordinator/core/folds.h"
 #include "coordinator/service/command_messages.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/words.h"
@@ -60,12 +61,24 @@ absl::StatusOr<EpochPlan> PlanOf(const core::ClusterState& state, const core::Tr
                         TrialConfig(state, trial, core::Accelerator::kAny));
   // Deterministic trials are planned for their virtual ranks, as the trainer plans.
   const int ranks = config.deterministic() ? config.virtual_ranks() : spec.ranks;
-  EpochPlanOptions options = {.num_samples = dataset->second.train_samples,
-                              .seed = config.seed(),
-                              .epoch = static_cast<uint64_t>(epoch),
-                              .batch_size = static_cast<uint64_t>(config.batch_size()),
-                              .world_size = static_cast<uint32_t>(ranks)};
-  if (config.sampling() == "balanced") {
+  const auto fold = static_cast<size_t>(core::PlaceOf(spec, trial.index).fold);
+  const bool folds = !spec.fold_train_samples.empty();
+  EpochPlanOptions options = {
+      .num_samples = folds ? spec.fold_train_samples[fold] : dataset->second.train_samples,
+      .seed = config.seed(),
+      .epoch = static_cast<uint64_t>(epoch),
+      .batch_size = static_cast<uint64_t>(config.batch_size()),
+      .world_size = static_cast<uint32_t>(ranks)};
+  if (config.sampling() == "balanced" && folds) {
+    v1::SweepSpec whole;
+    if (!whole.ParseFromString(spec.encoded) ||
+        whole.fold_pictures_size() != static_cast<int>(spec.fold_train_samples.size())) {
+      return absl::InternalError(
+          absl::StrCat("the journal's folds of sweep ", trial.sweep_id, " are unreadable"));
+    }
+    const auto& train = whole.fold_pictures(static_cast<int>(fold)).train();
+    options.class_counts.assign(train.begin(), train.end());
+  } else if (config.sampling() == "balanced") {
     v1::Dataset described;
     if (!described.ParseFromString(dataset->second.encoded)) {
       return absl::InternalError(

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/near_names.h"
+#include "coordinator/core/folds.h"
 #include "coordinator/service/words.h"
 
 namespace mead::service {
@@ -47,9 +48,12 @@ absl::StatusOr<const core::Trial*> BestTrial(const core::ClusterState& state,
   const std::string& id =
       sweep.trial_ids.size() == 1 ? sweep.trial_ids.front() : sweep.best_trial_id;
   if (const auto it = state.trials.find(id); it != state.trials.end()) return &it->second;
-  return absl::NotFoundError(absl::StrCat(
-      "sweep ", sweep.id, " has no best trial yet: none has reported its objective; name one of its ",
-      sweep.trial_ids.size(), " trials, for example ", sweep.id, "-0"));
+  return absl::NotFoundError(absl::StrCat("sweep ", sweep.id, " has no best trial yet: ",
+                                          sweep.spec.fold_train_samples.empty()
+                                              ? "none has reported its objective"
+                                              : "no configuration's folds have all succeeded",
+                                          "; name one of its ", sweep.trial_ids.size(),
+                                          " trials, for example ", core::TrialId(sweep, 0)));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "common/grpc_status.h"
 #include "coordinator/service/apply_params.h"
 #include "coordinator/service/convert.h"
+#include "coordinator/service/fold_validation.h"
 #include "coordinator/service/train_validation.h"
 #include "coordinator/service/violations.h"
 #include "coordinator/service/words.h"
@@ -41,6 +42,7 @@ std::vector<std::string> ReportedMetrics(const v1::Dataset* dataset) {
                                     "train/loss",
                                     "train/accuracy",
                                     "train/images_per_second",
+                                    "val/images_per_second",
                                     "lr",
                                     "val/ece",
                                     "val/ece_scaled",
@@ -79,6 +81,7 @@ void CheckSearch(const v1::SweepSpec& spec, Violations& out) {
     out.CheckRange("search.trials", search.trials(), 0, kMaxTrials);
   }
   out.CheckRange("search.parallel", search.parallel(), 0, kMaxTrials);
+  CheckFolds(spec, out);
 }
 
 void CheckRetries(const v1::Retry& retry, Violations& out) {
@@ -266,8 +269,9 @@ void CheckSpace(const v1::SweepSpec& spec, const std::vector<v1::Violation>& tra
     }
     CheckValues(spec, dimension, field, train, out);
   }
-  if (grid && GridPoints(spec) > kMaxTrials && spec.search().trials() == 0) {
-    out.Add("search.trials", absl::StrCat("the grid has more than ", kMaxTrials,
+  const int most = kMaxTrials / std::max(1, spec.search().folds());
+  if (grid && GridPoints(spec) > most && spec.search().trials() == 0) {
+    out.Add("search.trials", absl::StrCat("the grid has more than ", most,
                                           " points; make it smaller, or set search.trials"));
   }
 }

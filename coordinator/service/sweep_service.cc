@@ -8,6 +8,7 @@
 #include "common/ids.h"
 #include "common/log.h"
 #include "common/status_util.h"
+#include "coordinator/core/folds.h"
 #include "coordinator/core/search.h"
 #include "coordinator/service/admission.h"
 #include "coordinator/service/convert.h"
@@ -26,7 +27,8 @@ v1::Sweep PreviewOf(const v1::SweepSpec& spec, core::TimeMicros now) {
   *sweep.mutable_spec() = spec;
   sweep.set_state(v1::SWEEP_STATE_RUNNING);
   *sweep.mutable_create_time() = ToTimestamp(now);
-  const int trials = core::TotalTrials(ToCore(spec));
+  const core::SweepSpec core_spec = ToCore(spec);
+  const int trials = core::TotalConfigurations(core_spec) * core::FoldsOf(core_spec);
   sweep.set_trials_total(trials);
   sweep.set_trials_queued(trials);
   return sweep;
@@ -52,6 +54,7 @@ class WatchStream final : public PolledStream<v1::WatchSweepResponse> {
     id_ = now.sweep().id();  // a prefix may become ambiguous later
     *response.mutable_sweep() = std::move(*now.mutable_sweep());
     *response.mutable_trials() = std::move(*now.mutable_trials());
+    *response.mutable_configurations() = std::move(*now.mutable_configurations());
     const v1::SweepState state = response.sweep().state();
     return state == v1::SWEEP_STATE_RUNNING || state == v1::SWEEP_STATE_STOPPING ? News::kSome
                                                                                  : News::kLast;

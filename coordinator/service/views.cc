@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/core/folds.h"
+#include "coordinator/service/configuration_view.h"
 #include "coordinator/service/convert.h"
 
 namespace mead::service {
@@ -103,6 +105,7 @@ v1::Sweep SweepView(const core::ClusterState& state, const core::Sweep& sweep) {
     view.set_best_trial_id(best->first);
     view.set_best_value(best->second.best_value);
   }
+  SetBestConfiguration(state, sweep, view);
   view.set_message(sweep.message);
   return view;
 }
@@ -114,6 +117,9 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
   view.set_id(trial.id);
   view.set_sweep_id(trial.sweep_id);
   view.set_index(trial.index);
+  const core::FoldPlace place = core::PlaceOf(spec, trial.index);
+  view.set_configuration(place.configuration);
+  if (!spec.fold_train_samples.empty()) view.set_fold(place.fold + 1);
   view.set_state(ToProto(trial.state));
   for (const core::Param& param : trial.params) {
     v1::Param& out = *view.add_params();
@@ -136,7 +142,10 @@ v1::Trial TrialView(ServiceContext& context, const core::ClusterState& state,
   if (progress) {
     *view.mutable_progress() = *progress;
     const auto dataset = state.datasets.find(spec.dataset);
-    const uint64_t samples = dataset == state.datasets.end() ? 0 : dataset->second.train_samples;
+    const uint64_t samples = !spec.fold_train_samples.empty()
+                                 ? spec.fold_train_samples[static_cast<size_t>(place.fold)]
+                             : dataset == state.datasets.end() ? 0
+                                                               : dataset->second.train_samples;
     const absl::Duration left = TimeLeft(fraction, spec.epochs, samples, *progress);
     // A range test ends when the loss says so, and its steps are no epoch's.
     if (samples > 0 && progress->phase() != "range" && left < absl::Hours(24 * 365)) {

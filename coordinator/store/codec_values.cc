@@ -217,7 +217,8 @@ absl::Status Decode(const v1::Param& in, core::Param& out) {
 
 void Encode(const core::SweepSpec& value, v1::JournalSweepSpec& out) {
   const auto& [name, dataset, objective_metric, goal, method, trials, parallel, search_seed, ranks,
-               accelerator, retry, epochs, keep_best, keep_latest, space, encoded] = value;
+               accelerator, retry, epochs, keep_best, keep_latest, fold_train_samples, space,
+               encoded] = value;
   const auto& [user_error, out_of_memory, infrastructure] = retry;
   out.set_name(name);
   out.set_dataset(dataset);
@@ -235,6 +236,7 @@ void Encode(const core::SweepSpec& value, v1::JournalSweepSpec& out) {
   out.set_epochs(epochs);
   out.set_keep_best(keep_best);
   out.set_keep_latest(keep_latest);
+  out.mutable_fold_train_samples()->Add(fold_train_samples.begin(), fold_train_samples.end());
   for (const core::Dimension& one : space) EncodeDimension(one, *out.add_space());
   out.set_encoded(encoded);
 }
@@ -254,6 +256,7 @@ absl::Status Decode(const v1::JournalSweepSpec& in, core::SweepSpec& out) {
   out.epochs = in.epochs();
   out.keep_best = std::max(1, in.keep_best());
   out.keep_latest = std::max(1, in.keep_latest());
+  out.fold_train_samples.assign(in.fold_train_samples().begin(), in.fold_train_samples().end());
   for (const v1::Dimension& one : in.space()) {
     MEAD_RETURN_IF_ERROR(DecodeDimension(one, out.space.emplace_back()));
   }

@@ -130,6 +130,11 @@ void AddTrials(Families& out, service::ServiceContext& context, const core::Clus
         if (!trial.has_progress()) return std::nullopt;
         return trial.progress().train_loss();
       });
+  add("mead_trial_train_accuracy_ratio", "Training accuracy of a running trial's epoch so far",
+      [](const v1::Trial& trial) -> std::optional<double> {
+        if (!trial.has_progress()) return std::nullopt;
+        return trial.progress().train_accuracy();
+      });
   add("mead_trial_best_objective", "Best value of the objective that a running trial has reported",
       [](const v1::Trial& trial) -> std::optional<double> {
         if (!trial.has_best_value()) return std::nullopt;

@@ -15,6 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 import torchvision
+import yaml
 from PIL import Image
 from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -161,6 +162,50 @@ class LookingTest(unittest.TestCase):
             scalars = {scalar.step: scalar for scalar in events.Scalars(point["name"])}
             self.assertEqual(len(scalars), 2)
             self.assertEqual(scalars[int(point["step"])].value, numpy.float32(point["value"]))
+
+    def test_mlflow_finds_what_its_file_store_reads(self):
+        """The rules are those of mlflow/store/tracking/file_store.py, 3.17, written down here:
+        MLflow itself brings forty packages."""
+        self.cluster.mead("export", self.id, "--to", self.out, "--format", "mlflow")
+        [run] = (self.out / "mlruns").glob("*/*/meta.yaml")
+        experiment = yaml.safe_load((run.parent.parent / "meta.yaml").read_text())
+        meta = yaml.safe_load(run.read_text())
+        # The folders' names are what the files say, and match its patterns.
+        self.assertEqual(experiment["experiment_id"], run.parent.parent.name)
+        self.assertEqual(meta["experiment_id"], run.parent.parent.name)
+        self.assertEqual((meta["run_id"], meta["run_uuid"]), (run.parent.name,) * 2)
+        self.assertRegex(experiment["experiment_id"], r"^[a-zA-Z0-9][\w\-]{0,63}$")
+        self.assertRegex(meta["run_id"], r"^[a-zA-Z0-9][\w\-]{0,255}$")
+        self.assertEqual({*experiment}, {"artifact_location", "creation_time", "experiment_id",
+                                         "last_update_time", "lifecycle_stage", "name"})
+        self.assertEqual({*meta}, {"artifact_uri", "end_time", "entry_point_name", "experiment_id",
+                                   "lifecycle_stage", "run_id", "run_name", "run_uuid",
+                                   "source_name", "source_type", "source_version", "start_time",
+                                   "status", "tags", "user_id"})
+        self.assertEqual((meta["status"], meta["lifecycle_stage"]), (3, "active"))
+        self.assertLess(meta["start_time"], meta["end_time"])
+        points = self.cluster.get(f"trials/{self.id}/metrics")["points"]
+        files = {str(path.relative_to(run.parent / "metrics")): path
+                 for path in (run.parent / "metrics").rglob("*") if path.is_file()}
+        self.assertEqual(set(files), {point["name"] for point in points})
+        for name, path in files.items():
+            lines = [line.split(" ") for line in path.read_text().splitlines()]
+            self.assertEqual([(float(value), int(step)) for _, value, step in lines],
+                             [(p["value"], int(p["step"])) for p in points if p["name"] == name])
+        self.assertEqual((run.parent / "params/optimizer.lr").read_text(), "0.01")
+        self.assertEqual((run.parent / "tags/mlflow.runName").read_text(), self.id)
+
+    def test_predict_measures_images_per_second(self):
+        path = self.cluster.dir / "one.png"
+        Image.new("RGB", (90, 70), (200, 90, 60)).save(path)
+        answer = self.json("predict", self.id, path, "--benchmark")
+        self.assertEqual([speed["batch"] for speed in answer["speeds"]], [1, 16])
+        self.assertTrue(answer["machine"])
+        for speed in answer["speeds"]:
+            self.assertGreater(speed["decodeToAnswer"], 0)
+            self.assertGreater(speed["network"], 0)
+            self.assertGreaterEqual(int(speed["images"]), 2 * speed["batch"])
+        self.assertIn("val/images_per_second", self.trial["lastMetrics"])
 
     def test_confusion_is_drawn(self):
         path = self.out / "confusion.png"

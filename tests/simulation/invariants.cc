@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "coordinator/core/debug_string.h"
 #include "coordinator/core/gang.h"
@@ -94,18 +96,57 @@ std::string CheckTrial(const ClusterState& state, const Trial& trial) {
   return "";
 }
 
+// What stands for a trial, or for the folds of one configuration, in the choice of the best.
+struct Candidate {
+  double value = 0;
+  std::string best_trial;
+};
+
+bool Better(const Sweep& sweep, double value, double than) {
+  return sweep.spec.goal == Goal::kMaximize ? value > than : value < than;
+}
+
+// In the order of the configurations.
+std::vector<Candidate> Candidates(const ClusterState& state, const Sweep& sweep) {
+  std::vector<Candidate> candidates;
+  const size_t folds = std::max<size_t>(1, sweep.spec.fold_train_samples.size());
+  for (size_t begin = 0; begin + folds <= sweep.trial_ids.size(); begin += folds) {
+    Candidate candidate;
+    bool counts = true;
+    const Trial* best = nullptr;
+    for (size_t i = begin; i < begin + folds; ++i) {
+      const Trial& trial = state.trials.at(sweep.trial_ids[i]);
+      counts &= trial.has_best && (folds == 1 || trial.state == TrialState::kSucceeded);
+      candidate.value += trial.best_value;
+      if (best == nullptr || Better(sweep, trial.best_value, best->best_value)) best = &trial;
+    }
+    candidate.value /= static_cast<double>(folds);
+    candidate.best_trial = best->id;
+    if (counts) candidates.push_back(candidate);
+  }
+  return candidates;
+}
+
+// Whether a trial, or all folds of a configuration, have succeeded.
+bool HasAWholeConfiguration(const ClusterState& state, const Sweep& sweep) {
+  const size_t folds = std::max<size_t>(1, sweep.spec.fold_train_samples.size());
+  std::map<size_t, size_t> succeeded;  // by configuration
+  for (size_t i = 0; i < sweep.trial_ids.size(); ++i) {
+    succeeded[i / folds] += state.trials.at(sweep.trial_ids[i]).state == TrialState::kSucceeded;
+  }
+  return std::ranges::any_of(succeeded, [&](const auto& one) { return one.second == folds; });
+}
+
 std::string CheckSweep(const ClusterState& state, const Sweep& sweep) {
   std::set<int> live;
-  const Trial* best = nullptr;
   for (const std::string& id : sweep.trial_ids) {
     const Trial& trial = state.trials.at(id);
     if (!HasEnded(trial.state)) live.insert(trial.index);
-    if (!trial.has_best) continue;
-    const double value = trial.best_value;
-    if (best == nullptr || (sweep.spec.goal == Goal::kMaximize ? value > best->best_value
-                                                               : value < best->best_value)) {
-      best = &trial;
-    }
+  }
+  const std::vector<Candidate> candidates = Candidates(state, sweep);
+  Candidate best;
+  for (const Candidate& candidate : candidates) {
+    if (best.best_trial.empty() || Better(sweep, candidate.value, best.value)) best = candidate;
   }
   if (live != sweep.live_trials) return "live_trials is wrong";
   if (sweep.spec.parallel > 0 && static_cast<int>(live.size()) > sweep.spec.parallel) {
@@ -113,7 +154,11 @@ std::string CheckSweep(const ClusterState& state, const Sweep& sweep) {
   }
   if (static_cast<int>(sweep.trial_ids.size()) > sweep.total_trials) return "too many trials";
   if (HasEnded(sweep.state) == !live.empty()) return "a sweep has ended before its trials";
-  if (sweep.best_trial_id != (best == nullptr ? "" : best->id)) return "best_trial_id is wrong";
+  if (sweep.best_trial_id != best.best_trial) return "best_trial_id is wrong";
+  if (sweep.state != SweepState::kSucceeded && sweep.state != SweepState::kFailed) return "";
+  if ((sweep.state == SweepState::kSucceeded) != HasAWholeConfiguration(state, sweep)) {
+    return "a sweep succeeds when a trial, or all folds of a configuration, have, and only then";
+  }
   return "";
 }
 

@@ -94,6 +94,7 @@ void Simulation::MakeCluster() {
     spec.search_seed = rng_.NextUint64();
     spec.epochs = 3;
     spec.space = {{"optimizer.lr", UniformRange{0, 1, 0}}};
+    if (rng_.Below(3) == 0) spec.fold_train_samples.assign(2 + rng_.Below(2), 800);
     spec.retry.infrastructure = rng_.Below(4) == 0 ? 3 : RetryBudget::kUnlimited;
     spec.retry.user_error = static_cast<int>(rng_.Below(2));
     const bool on_gpu = gpu && i == 0;

@@ -24,6 +24,7 @@ SweepSpec SampleSpec() {
           .epochs = 3,
           .keep_best = 2,
           .keep_latest = 3,
+          .fold_train_samples = {100, 200, uint64_t{1} << 40},
           .space = {{"optimizer.lr", LogUniformRange{1e-4, 1e-1}},
                     {"augment.lighting", UniformRange{0.1, 0.4, 0.1}},
                     {"batch_size", IntRange{32, 128, 32}},
@@ -138,6 +139,7 @@ std::vector<Event> ClusterLife(int rounds) {
     script.Register("a", "a" + n);
     script.Register("b", "b" + n);
     SweepSpec spec = SampleSpec();
+    if (round % 2 == 0) spec.fold_train_samples.clear();
     spec.space.pop_back();  // a choice of nothing has no points
     script.Do(SweepSubmitted{"s" + n, "r" + n, spec});
     script.AllReady();

@@ -5,14 +5,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/machine.h"
 
 namespace mead::agent {
-
-// Cores that this process may use: its affinity, and its control group's quota.
-int UsableCores();
-
-// "NVIDIA H200", or the CPU's model; never empty.
-std::string DeviceName(bool gpu);
 
 // The local address that packets to HOST:PORT leave from; 127.0.0.1 when that is
 // this machine. Sends nothing.

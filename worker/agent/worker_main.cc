@@ -126,8 +126,8 @@ int WorkerMain(int argc, char** argv, int protocol_version) {
   }
   options.slots = slots > 0 ? slots : options.gpu ? gpus : 1;
   options.threads_per_slot =
-      threads > 0 ? threads : std::max(1, mead::agent::UsableCores() / options.slots);
-  options.device = mead::agent::DeviceName(options.gpu);
+      threads > 0 ? threads : std::max(1, mead::UsableCores() / options.slots);
+  options.device = mead::DeviceName(options.gpu);
   options.dir = std::filesystem::absolute(dir);
   if (options.address.empty()) {
     const absl::StatusOr<std::string> address =

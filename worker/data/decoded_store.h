@@ -48,7 +48,7 @@ struct DecodedCacheOptions {
   uint64_t limit_bytes = 0;
   // The disk is never filled further than this.
   uint64_t keep_free_bytes = uint64_t{1} << 30;
-  // The manifest's: it names the data set.
+  // The manifest's, or FoldDigest() of a fold: it names the pictures of the splits.
   std::string dataset_digest;
   // Takes lines for the trial's log; any thread.
   std::function<void(const std::string&)> say = [](const std::string&) {};

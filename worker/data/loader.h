@@ -27,7 +27,7 @@ namespace mead::data {
 
 struct LoaderOptions {
   const dataset::Manifest* manifest = nullptr;  // outlives the loader
-  // One path per manifest shard; those of the other split may be empty.
+  // One path per manifest shard; those without a picture of the split may be empty.
   std::vector<std::string> shard_paths;
   dataset::Split split = dataset::Split::kTrain;
   // kTrain augments by default, kVal does not; set to false to read the training split exactly.

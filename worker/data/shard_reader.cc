@@ -23,8 +23,13 @@ absl::StatusOr<ShardReader> ShardReader::Open(const dataset::Manifest& manifest,
   ShardReader reader;
   reader.paths_ = paths;
   reader.files_.resize(paths.size());
+  // As the samples say: with folds a shard has pictures of either split.
+  std::vector<bool> wanted(paths.size());
+  for (const dataset::Sample& sample : manifest.samples) {
+    if (sample.split == split) wanted[sample.shard] = true;
+  }
   for (size_t i = 0; i < paths.size(); ++i) {
-    if (manifest.shards[i].split != split) continue;
+    if (!wanted[i]) continue;
     ScopedFd fd(open(paths[i].c_str(), O_RDONLY | O_CLOEXEC));
     struct stat info {};
     if (!fd.valid() || fstat(fd.get(), &info) != 0) {

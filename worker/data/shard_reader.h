@@ -16,8 +16,9 @@ namespace mead::data {
 
 class ShardReader {
  public:
-  // Opens the shards of `split`. paths: one per shard of the manifest, which outlives the reader.
-  // Errors: NOT_FOUND, DATA_LOSS (another size than the manifest says), each naming the file.
+  // Opens the shards that hold pictures of `split`. paths: one per shard of the manifest, which
+  // outlives the reader. Errors: NOT_FOUND, DATA_LOSS (another size than the manifest says), each
+  // naming the file.
   [[nodiscard]] static absl::StatusOr<ShardReader> Open(const dataset::Manifest& manifest,
                                                         const std::vector<std::string>& paths,
                                                         dataset::Split split);

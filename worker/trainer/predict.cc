@@ -1,6 +1,7 @@
 #include "worker/trainer/predict.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <iostream>
 #include <iterator>
@@ -21,6 +22,7 @@
 #include "worker/train/comm/communicator.h"
 #include "worker/train/config.h"
 #include "worker/train/session.h"
+#include "worker/trainer/inference_speed.h"
 
 namespace mead::trainer {
 namespace {
@@ -34,6 +36,7 @@ struct Request {
   std::string weights;
   std::vector<std::string> images;
   AugmentOptions picture;  // what is said of pictures in evaluation as well
+  double benchmark_seconds = 0;  // per figure; 0: no benchmark
 };
 
 // Throws what nlohmann or the training step throws of a request that is not as it should be.
@@ -42,6 +45,7 @@ Request Parse(std::istream& in) {
   Request request;
   request.weights = json.at("weights").get<std::string>();
   request.images = json.at("images").get<std::vector<std::string>>();
+  request.benchmark_seconds = json.value("benchmark_seconds", 0.0);
   train::TrainOptions& options = request.options;
   options.model = json.at("model").get<std::string>();
   options.num_classes = json.at("num_classes").get<int>();
@@ -81,6 +85,42 @@ absl::Status Load(const std::string& path, const Request& request, dataset::Imag
   return absl::OkStatus();
 }
 
+// After the answers, which have warmed everything up. good: the images that could be decoded.
+void Benchmark(const Request& request, train::TrainingSession& session,
+               const std::vector<std::string>& good, std::ostream& out) {
+  const int side = request.options.image_size;
+  const auto picture_bytes = static_cast<size_t>(side) * static_cast<size_t>(side) * 3;
+  std::vector<uint8_t> pixels(kBatch * picture_bytes);  // [n, side, side, 3]
+  const std::vector<int32_t> labels(kBatch, 0);
+  dataset::ImageDecoder decoder;
+  const auto start = std::chrono::steady_clock::now();
+  const InferenceSteps steps = {
+      .images = good.size(),
+      .seconds = request.benchmark_seconds,
+      .now =
+          [start] {
+            return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+          },
+      .load =
+          [&](size_t image, int place) {
+            const absl::Status loaded =
+                Load(good[image], request, decoder,
+                     pixels.data() + static_cast<size_t>(place) * picture_bytes);
+            if (!loaded.ok()) {
+              throw train::TrainError(train::ErrorKind::kUserError, std::string(loaded.message()));
+            }
+          },
+      .answer = [&](int n) { (void)session.EvalStep(pixels.data(), labels.data(), n); }};
+  for (const int batch : {1, static_cast<int>(kBatch)}) {
+    const InferenceSpeed speed = MeasureInference(steps, batch);
+    const Json line = {{"batch", batch},
+                       {"decode_to_answer", speed.decode_to_answer},
+                       {"network", speed.network},
+                       {"images", speed.images}};
+    out << line.dump() << "\n" << std::flush;
+  }
+}
+
 void PredictAll(const Request& request, std::ostream& out) {
   train::TrainingSession session(request.options, train::MakeCommunicator({}, nullptr));
   const train::WeightsReport report = session.LoadWeights(request.weights);
@@ -93,6 +133,7 @@ void PredictAll(const Request& request, std::ostream& out) {
   const auto picture_bytes = static_cast<size_t>(side) * static_cast<size_t>(side) * 3;
   const auto k = static_cast<size_t>(request.options.num_classes);
   dataset::ImageDecoder decoder;
+  std::vector<std::string> decoded;  // paths
   for (size_t begin = 0; begin < request.images.size(); begin += kBatch) {
     const size_t end = std::min(begin + kBatch, request.images.size());
     std::vector<uint8_t> pixels((end - begin) * picture_bytes);  // [n, side, side, 3]
@@ -104,6 +145,7 @@ void PredictAll(const Request& request, std::ostream& out) {
       Json answer = {{"image", request.images[i]}};
       if (loaded.ok()) {
         ++good;
+        decoded.push_back(request.images[i]);
       } else {
         answer["error"] = std::string(loaded.message());
       }
@@ -121,6 +163,7 @@ void PredictAll(const Request& request, std::ostream& out) {
       out << answer.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n" << std::flush;
     }
   }
+  if (request.benchmark_seconds > 0 && !decoded.empty()) Benchmark(request, session, decoded, out);
 }
 
 }  // namespace

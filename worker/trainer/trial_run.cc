@@ -20,6 +20,7 @@
 #include "common/augment/picture_store.h"
 #include "common/base/epoch_plan.h"
 #include "common/clock.h"
+#include "common/dataset/folds.h"
 #include "common/dataset/manifest.h"
 #include "common/files.h"
 #include "common/sha256.h"
@@ -118,6 +119,8 @@ class TrialRun {
     const std::string manifest = OrThrow(ReadFile(prepare_.manifest_path()));
     manifest_digest_ = DigestOf(manifest);
     manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
+    splits_digest_ = manifest_digest_;
+    if (config_.has_fold()) TakeFold();
     plans_.emplace(config_, manifest_, prepare_.world_size());
     evaluation_.emplace(manifest_);
     if (!evaluation_->record().kept() && is_rank_zero()) {
@@ -138,6 +141,19 @@ class TrialRun {
     }
   }
 
+  // From here on the data set is what the fold makes of it.
+  void TakeFold() {
+    const auto fold = static_cast<uint32_t>(config_.fold().index() - 1);
+    const auto folds = static_cast<uint32_t>(config_.fold().folds());
+    const uint64_t seed = config_.fold().seed();
+    manifest_ = OrThrow(dataset::ManifestOfFold(std::move(manifest_), fold, folds, seed));
+    splits_digest_ = dataset::FoldDigest(manifest_digest_, fold, folds, seed);
+    if (!is_rank_zero()) return;
+    Say(absl::StrFormat("fold %d of %d: trains on %d pictures, is evaluated on %d", fold + 1, folds,
+                        manifest_.Count(dataset::Split::kTrain),
+                        manifest_.Count(dataset::Split::kVal)));
+  }
+
   // Those of another size go first, with the pictures that they keep.
   void MakeLoaders(int image_size) {
     train_loader_.reset();
@@ -150,7 +166,7 @@ class TrialRun {
     loader.augment = ToAugmentOptions(config_.augment());
     loader.seed = options_.seed;
     loader.threads = LoaderThreads(prepare_);
-    loader.shared_cache = ToDecodedCache(prepare_, manifest_digest_, Say);
+    loader.shared_cache = ToDecodedCache(prepare_, splits_digest_, Say);
     loader.split = dataset::Split::kTrain;
     train_loader_ = OrThrow(data::Loader::Create(loader));
     loader.split = dataset::Split::kVal;
@@ -391,6 +407,7 @@ class TrialRun {
   }
 
   void Evaluate(int epoch) {
+    const absl::Time start = RealClock().Now();
     evaluation_->Start();
     session_->StartEvaluation();
     const EpochPlan plan = plans_->Evaluation();
@@ -406,6 +423,7 @@ class TrialRun {
     }
     session_->EndEvaluation();
     evaluation_->Join(*communicator_);
+    evaluation_seconds_ = absl::ToDoubleSeconds(RealClock().Now() - start);
   }
 
   // Rank 0 reports, and its objective is everybody's, so that all decide alike what follows.
@@ -413,6 +431,8 @@ class TrialRun {
     auto metrics =
         EpochMetrics(so_far_, evaluation_->confusion(), evaluation_->loss(), manifest_.classes);
     metrics["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
+    metrics["val/images_per_second"] = static_cast<double>(manifest_.Count(dataset::Split::kVal)) /
+                                       std::max(1e-9, evaluation_seconds_);
     evaluation_->record().AddMetrics(metrics);
     if (is_rank_zero()) ReportEpoch(epoch, metrics);
     const double mine = is_rank_zero() ? ObjectiveOf(prepare_.objective(), metrics) : 0;
@@ -458,7 +478,9 @@ class TrialRun {
   AgentLink& link_;
   dataset::Manifest manifest_;
   std::string manifest_digest_;
+  std::string splits_digest_;  // the manifest's, or a fold's
   std::optional<Evaluation> evaluation_;
+  double evaluation_seconds_ = 0;  // of the last one, all ranks' pictures
   std::optional<TrialPlans> plans_;
   train::TrainOptions options_;
   int loaders_size_ = 0;  // side of their pictures, pixels

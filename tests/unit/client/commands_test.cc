@@ -11,6 +11,7 @@ namespace {
 using google::protobuf::TextFormat;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class CommandsTest : public ::testing::Test {
  protected:
@@ -108,6 +109,71 @@ TEST_F(CommandsTest, MetricsAreATableByEpoch) {
             "EPOCH  STEP  val/recall/polyps\n    1    10                0.5\n    2    20\n");
   EXPECT_EQ(home_.Run({"metrics", "swp-1-0", "-o", "name"}).out,
             "train/loss\nval/accuracy\nval/recall/polyps\n");
+}
+
+TEST_F(CommandsTest, MetricsThatAreSharesOfPicturesHaveIntervals) {
+  EXPECT_TRUE(TextFormat::ParseFromString(
+      R"(trial_id: "swp-1-0"
+         points { epoch: 1 step: 10 name: "val/recall/polyps" value: 0.5 }
+         points { epoch: 1 step: 10 name: "val/accuracy" value: 0.95 }
+         points { epoch: 2 step: 20 name: "val/accuracy" value: 0.123456 })",
+      &server_.state().metrics));
+  EXPECT_TRUE(TextFormat::ParseFromString(
+      R"(confusion { classes: "normal" classes: "polyps"
+                     counts: 270 counts: 10 counts: 60 counts: 60 })",
+      &server_.state().confusion));
+  // statsmodels.stats.proportion.proportion_confint(380, 400, method="wilson"), and (60, 120).
+  // What is no share of 400 pictures has none.
+  EXPECT_EQ(home_.Run({"metrics", "swp-1-0"}).out,
+            "EPOCH  STEP  val/accuracy     95 % INTERVAL\n"
+            "    1    10          0.95  0.9240 to 0.9674\n"
+            "    2    20        0.1235\n");
+  EXPECT_EQ(home_.Run({"metrics", "swp-1-0", "--name", "val/recall/polyps"}).out,
+            "EPOCH  STEP  val/recall/polyps     95 % INTERVAL\n"
+            "    1    10                0.5  0.4119 to 0.5881\n"
+            "    2    20\n");
+}
+
+TEST_F(CommandsTest, SweepsWithFoldsShowConfigurationsAndHowTheyCompare) {
+  mead::v1::GetSweepResponse& sweep = server_.state().sweeps["swp-1"];
+  EXPECT_TRUE(TextFormat::ParseFromString(
+      R"(sweep { id: "swp-1" spec { name: "demo" dataset: "kvasir" search { folds: 3 }
+                                    objective { metric: "val/accuracy" goal: "maximize" } }
+                 state: SWEEP_STATE_SUCCEEDED trials_total: 6 trials_succeeded: 6
+                 best_trial_id: "swp-1-1.3" best_configuration: 1
+                 best_value: 0.9 best_standard_deviation: 0.01 }
+         trials { id: "swp-1-0.1" fold: 1 best_value: 0.85 }
+         trials { id: "swp-1-0.2" fold: 2 best_value: 0.88 }
+         trials { id: "swp-1-0.3" fold: 3 best_value: 0.89 }
+         trials { id: "swp-1-1.1" fold: 1 best_value: 0.89 configuration: 1 }
+         trials { id: "swp-1-1.2" fold: 2 best_value: 0.90 configuration: 1 }
+         trials { id: "swp-1-1.3" fold: 3 best_value: 0.91 configuration: 1 best_epoch: 2 }
+         configurations { index: 0 state: TRIAL_STATE_SUCCEEDED folds_succeeded: 3
+           trial_ids: ["swp-1-0.1", "swp-1-0.2", "swp-1-0.3"]
+           mean: 0.87333333333 standard_deviation: 0.0208166 standard_error: 0.0120185
+           params { path: "optimizer.lr" value { number: 0.1 } } }
+         configurations { index: 1 state: TRIAL_STATE_SUCCEEDED folds_succeeded: 3 best: true
+           trial_ids: ["swp-1-1.1", "swp-1-1.2", "swp-1-1.3"]
+           mean: 0.9 standard_deviation: 0.01 standard_error: 0.0057735
+           params { path: "optimizer.lr" value { number: 0.01 } } })",
+      &sweep));
+  const std::string out = home_.Run({"describe", "swp-1"}).out;
+  EXPECT_THAT(out, HasSubstr("CONFIGURATION  STATE      FOLDS  MEAN val/accuracy      SD      SE  "
+                             "PARAMETERS\n"
+                             "            0  succeeded    3/3             0.8733  0.0208  0.0120  "
+                             "lr=0.1\n"
+                             "            1  succeeded    3/3           0.9000 *  0.0100  0.0058  "
+                             "lr=0.01\n"));
+  // SciPy: d = [0.04, 0.02, 0.02]; error = sqrt(d.var(ddof=1) * (1 / 3 + 1 / 2));
+  // stats.t.interval(0.95, 2, d.mean(), error); 2 * stats.t.sf(d.mean() / error, 2)
+  EXPECT_THAT(out, HasSubstr("configuration 1 against the next, over the same 3 folds:\n"
+                             "CONFIGURATION  DIFFERENCE       95 % INTERVAL      P  WORSE IN\n"
+                             "            0     +0.0267  -0.0187 to +0.0720  0.127       3/3\n"));
+  EXPECT_THAT(out, HasSubstr("best configuration  1  0.9000 +- 0.0100\n"
+                             "its best fold  swp-1-1.3  0.9100 at epoch 2\n"));
+  EXPECT_THAT(home_.Run({"list"}).out, HasSubstr("0.9 +- 0.01"));
+  sweep.mutable_configurations(0)->set_folds_succeeded(2);
+  EXPECT_THAT(home_.Run({"describe", "swp-1"}).out, Not(HasSubstr("against the next")));
 }
 
 TEST_F(CommandsTest, StatusShowsNodesAndConditions) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/event_file.h"
+#include "client/mlflow_store.h"
 #include "client/torch_file.h"
 #include "common/files.h"
 #include "common/results/tensor_file.h"
@@ -103,6 +104,47 @@ TEST_F(ExportTest, JsonHoldsTrialConfigurationAndMetrics) {
   EXPECT_EQ(json["config"]["model"], "resnet18");
   EXPECT_EQ(json["metrics"].size(), 3u);
   EXPECT_EQ(json["metrics"][2]["value"], 0.75);
+}
+
+TEST_F(ExportTest, MlflowHasAnExperimentPerSweepAndARunPerTrial) {
+  mead::v1::GetTrialResponse& response = server_.state().trials["swp-1-0"];
+  ASSERT_TRUE(TextFormat::MergeFromString(
+      R"(trial { state: TRIAL_STATE_FAILED start_time { seconds: 990 } end_time { seconds: 1070 }
+                 fold: 2 configuration: 3 }
+         config { optimizer { lr: 0.5 } augment { crop_scale: [0.5, 1] } })",
+      &response));
+  mead::v1::MetricPoint& odd = *server_.state().metrics.add_points();
+  odd.set_name("val/recall/../../x");
+  odd.set_value(0.125);
+  const ClientResult result = Export("mlflow");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::string run = result.out.substr(0, result.out.size() - 1);
+  const std::string again = Export("mlflow").out;
+  EXPECT_EQ(again, result.out) << "a trial written again takes its place";
+  const auto read = [&run](const std::string& name) { return *ReadFile(run + "/" + name); };
+  EXPECT_EQ(read("metrics/val/accuracy"), "1000000 0.5 10\n1060000 0.75 20\n");
+  EXPECT_EQ(read("metrics/val/recall/a_b"), "1000000 0.25 10\n");
+  EXPECT_EQ(read("metrics/val/recall/.._.._x"), "0 0.125 0\n");
+  EXPECT_EQ(read("params/optimizer.lr"), "0.5");
+  EXPECT_EQ(read("params/augment.crop_scale"), "[0.5,1]");
+  EXPECT_EQ(read("params/model"), "resnet18");
+  EXPECT_EQ(read("tags/mlflow.runName"), "swp-1-0");
+  EXPECT_EQ(read("tags/mead.fold"), "2");
+  EXPECT_EQ(nlohmann::json::parse(read("artifacts/trial.json"))["metrics"].size(), 4u);
+  const std::string meta = read("meta.yaml");
+  EXPECT_THAT(meta, HasSubstr("\nstart_time: 990000\nstatus: 4\n"));
+  EXPECT_THAT(meta, HasSubstr("\nend_time: 1070000\n"));
+  EXPECT_THAT(meta, HasSubstr("run_id: \"" + run.substr(run.rfind('/') + 1) + "\"\n"));
+  EXPECT_THAT(*ReadFile(run + "/../meta.yaml"), HasSubstr("name: \"mead swp-1\"\n"));
+}
+
+TEST(MlflowNames, AreWhatMlflowAndAFolderTake) {
+  EXPECT_EQ(MlflowName("val/recall/a.b c:d_e-f"), "val/recall/a.b c:d_e-f");
+  EXPECT_EQ(MlflowName("val/recall/a,b/c"), "val/recall/a_b_c");
+  EXPECT_EQ(MlflowName("val/recall/.."), "val/recall/__");
+  EXPECT_EQ(MlflowName("../x"), "__/x");
+  EXPECT_EQ(MlflowName("/x"), "_/x");
+  EXPECT_LE(MlflowName(std::string(300, 'a') + "/b/" + std::string(300, 'c')).size(), 250u);
 }
 
 TEST_F(ExportTest, SafetensorsHoldsTheModelAndNotTheOptimizer) {

@@ -28,7 +28,7 @@ std::string Errors(const std::string& body, const std::vector<std::string>& sets
 
 // Uses every field of the API's SweepSpec that is a key.
 constexpr char kEverything[] = R"(objective: {metric: val/r_k, goal: minimize}
-search: {method: grid, trials: 24, parallel: 4, seed: 18446744073709551615}
+search: {method: grid, trials: 24, parallel: 4, seed: 18446744073709551615, folds: 5, fold_seed: 3}
 stopper: {method: none}
 resources: {ranks: 2, accelerator: gpu}
 retry: {user_error: 0, out_of_memory: 1, infrastructure: unlimited}
@@ -93,6 +93,15 @@ TEST(SweepFile, ReadsEveryKeyOfTheInterface) {
   EXPECT_EQ(file.spec.space(3).int_().step(), 32);
   EXPECT_TRUE(file.spec.space(4).choice().values(0).flag());
   EXPECT_EQ(file.spec.space(5).choice().values(1).text(), "adamw");
+}
+
+TEST(SweepFile, WhatTheCoordinatorSetsIsNoKey) {
+  EXPECT_THAT(Errors("train: {fold: {index: 1, folds: 5}}\n"), HasSubstr("train.fold"));
+  EXPECT_THAT(Errors("fold_pictures: []\n"), HasSubstr("fold_pictures"));
+  SweepFile file = Parse("train: {model: resnet18}\n");
+  file.spec.mutable_train()->mutable_fold()->set_index(2);
+  file.spec.add_fold_pictures()->add_train(7);
+  EXPECT_THAT(SweepYaml(file.spec), Not(HasSubstr("fold")));
 }
 
 TEST(SweepFile, WordsStandForSomeNumbers) {

@@ -59,6 +59,36 @@ class WatchTest : public ::testing::Test {
   ClientHome home_;
 };
 
+TEST_F(WatchTest, ShowsTheTrainingAccuracyOfTheEpochUnderWay) {
+  mead::v1::WatchSweepResponse running = Running();
+  running.mutable_trials(0)->mutable_progress()->set_train_accuracy(0.8125);
+  server_.state().watch = {running, Ended()};
+  const ClientResult result = home_.Run({"watch", "swp-1"});
+  EXPECT_THAT(result.out, HasSubstr("loss 0.5100  train accuracy 0.8125  accuracy 0.7500"));
+  EXPECT_THAT(result.out, Not(HasSubstr("TRAIN ACC"))) << "in the end nothing trains";
+  *server_.state().sweeps["swp-1"].mutable_sweep() = running.sweep();
+  *server_.state().sweeps["swp-1"].mutable_trials() = running.trials();
+  EXPECT_THAT(home_.Run({"describe", "swp-1"}).out,
+              HasSubstr("IMAGES/S    LOSS  TRAIN ACC  ACCURACY"));
+}
+
+TEST_F(WatchTest, PrintsAConfigurationWhenItsLastFoldHasEnded) {
+  mead::v1::WatchSweepResponse running = Running();
+  running.mutable_sweep()->mutable_spec()->mutable_search()->set_folds(2);
+  running.mutable_sweep()->mutable_spec()->mutable_objective()->set_metric("val/accuracy");
+  mead::v1::Configuration& one = *running.add_configurations();
+  one.set_state(mead::v1::TRIAL_STATE_RUNNING);
+  mead::v1::WatchSweepResponse ended = Ended();
+  *ended.mutable_sweep()->mutable_spec() = running.sweep().spec();
+  *ended.add_configurations() = FromText<mead::v1::Configuration>(
+      "state: TRIAL_STATE_SUCCEEDED folds_succeeded: 2 mean: 0.9 standard_deviation: 0.02");
+  server_.state().watch = {running, running, ended};
+  const std::string out = home_.Run({"watch", "swp-1"}).out;
+  EXPECT_THAT(out, HasSubstr("configuration 0  succeeded  val/accuracy 0.9000 +- 0.0200 over 2 "
+                             "folds\n"));
+  EXPECT_THAT(out, Not(HasSubstr("configuration 0  running")));
+}
+
 TEST_F(WatchTest, InAPipePrintsChangesThenTheSummary) {
   server_.state().watch = {Running(), Running(), Ended()};
   const ClientResult result = home_.Run({"watch", "swp-1"});

@@ -29,7 +29,7 @@ SweepSpec Random(std::vector<Dimension> space, int trials, uint64_t seed) {
 
 std::vector<ParamValue> Values(const SweepSpec& spec, size_t dimension) {
   std::vector<ParamValue> values;
-  for (const auto& params : Propose(spec, 0, TotalTrials(spec))) {
+  for (const auto& params : Propose(spec, 0, TotalConfigurations(spec))) {
     values.push_back(params[dimension].value);
   }
   return values;
@@ -39,7 +39,7 @@ TEST(GridSearch, WalksEveryPointTheLastDimensionFastest) {
   const SweepSpec spec =
       Grid({{"model", Choice{{std::string("resnet18"), std::string("resnet50")}}},
             {"batch_size", IntRange{32, 96, 32}}});
-  ASSERT_EQ(TotalTrials(spec), 6);
+  ASSERT_EQ(TotalConfigurations(spec), 6);
   const auto all = Propose(spec, 0, 6);
   EXPECT_THAT(all[0], ElementsAre(Param{"model", std::string("resnet18")},
                                   Param{"batch_size", int64_t{32}}));
@@ -58,21 +58,21 @@ TEST(GridSearch, ReachesTheEndOfAFloatRangeInSpiteOfRounding) {
 }
 
 TEST(GridSearch, TrialsCutsItOffAndHugeGridsAreBounded) {
-  EXPECT_EQ(TotalTrials(Grid({{"x", IntRange{1, 10, 1}}}, 4)), 4);
-  EXPECT_EQ(TotalTrials(Grid({{"x", IntRange{1, 3, 1}}}, 40)), 3);
-  EXPECT_EQ(TotalTrials(Grid({{"x", IntRange{INT64_MIN, INT64_MAX, 1}},
-                              {"y", IntRange{INT64_MIN, INT64_MAX, 1}}})),
+  EXPECT_EQ(TotalConfigurations(Grid({{"x", IntRange{1, 10, 1}}}, 4)), 4);
+  EXPECT_EQ(TotalConfigurations(Grid({{"x", IntRange{1, 3, 1}}}, 40)), 3);
+  EXPECT_EQ(TotalConfigurations(Grid({{"x", IntRange{INT64_MIN, INT64_MAX, 1}},
+                                      {"y", IntRange{INT64_MIN, INT64_MAX, 1}}})),
             kMaxTrials);
-  EXPECT_EQ(TotalTrials(Grid({})), 1);
+  EXPECT_EQ(TotalConfigurations(Grid({})), 1);
 }
 
 TEST(Search, ASpaceThatCannotBeWalkedMakesNoTrials) {
-  EXPECT_EQ(TotalTrials(Grid({{"x", LogUniformRange{1e-4, 1e-1}}})), 0);
-  EXPECT_EQ(TotalTrials(Grid({{"x", Choice{}}})), 0);
-  EXPECT_EQ(TotalTrials(Random({{"x", Choice{}}}, 3, 1)), 0);
-  EXPECT_EQ(TotalTrials(Random({{"x", IntRange{1, 0, 1}}}, 3, 1)), 0);
-  EXPECT_EQ(TotalTrials(Random({{"x", IntRange{0, 1, 0}}}, 3, 1)), 0);
-  EXPECT_EQ(TotalTrials(Random({{"x", LogUniformRange{0, 1}}}, 3, 1)), 0);
+  EXPECT_EQ(TotalConfigurations(Grid({{"x", LogUniformRange{1e-4, 1e-1}}})), 0);
+  EXPECT_EQ(TotalConfigurations(Grid({{"x", Choice{}}})), 0);
+  EXPECT_EQ(TotalConfigurations(Random({{"x", Choice{}}}, 3, 1)), 0);
+  EXPECT_EQ(TotalConfigurations(Random({{"x", IntRange{1, 0, 1}}}, 3, 1)), 0);
+  EXPECT_EQ(TotalConfigurations(Random({{"x", IntRange{0, 1, 0}}}, 3, 1)), 0);
+  EXPECT_EQ(TotalConfigurations(Random({{"x", LogUniformRange{0, 1}}}, 3, 1)), 0);
 }
 
 TEST(RandomSearch, TheSameSeedGivesTheSameConfigurations) {

@@ -12,6 +12,7 @@
 #include "common/augment/render.h"
 #include "common/base/epoch_plan.h"
 #include "common/dataset/build.h"
+#include "common/dataset/folds.h"
 #include "common/dataset/synth.h"
 #include "common/files.h"
 #include "common/sha256.h"
@@ -162,6 +163,24 @@ TEST_F(LoaderTest, EvaluationGivesEveryPictureWithItsLabel) {
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(), at)) << sample.key;
     }
   }
+}
+
+TEST_F(LoaderTest, AFoldTakesItsPicturesFromTheShardsOfEitherSplit) {
+  const dataset::Manifest whole = manifest_;
+  std::map<std::string, int> evaluated;
+  for (uint32_t fold = 0; fold < 3; ++fold) {
+    manifest_ = dataset::ManifestOfFold(whole, fold, 3, 0).value();
+    const std::vector<uint32_t> samples = manifest_.SamplesOf(Split::kVal);
+    const auto loader = Loader::Create(Options(Split::kVal)).value();
+    ASSERT_EQ(loader->num_samples(), samples.size());
+    EXPECT_EQ(Epoch(*loader, 1, Steps(samples.size(), 8)).size(), samples.size());
+    for (const uint32_t i : samples) ++evaluated[manifest_.samples[i].key];
+    const auto training = Loader::Create(Options()).value();
+    EXPECT_EQ(training->num_samples() + samples.size(), whole.samples.size());
+    EXPECT_EQ(Epoch(*training, 1, Steps(training->num_samples(), 8)).size(),
+              training->num_samples());
+  }
+  EXPECT_EQ(evaluated.size(), whole.samples.size());
 }
 
 TEST_F(LoaderTest, BatchesAreTheSameForAnyThreadsCacheAndQueue) {

@@ -53,6 +53,23 @@ TEST(CommandMessagesTest, AnAssignHoldsTheTrialsOwnConfiguration) {
   EXPECT_EQ(assign.resume_from().size_bytes(), 77u);
 }
 
+TEST(CommandMessagesTest, AnAssignSaysWhichFold) {
+  core::ClusterState state = StateOfOneTrial();
+  const core::AssignMember command{{"w", 1}, {"s-0", 1}, 0, 1, 0, "", 0};
+  EXPECT_FALSE(MessageFor(command, state)->assign().config().has_fold());
+  v1::SweepSpec spec;
+  ASSERT_TRUE(spec.ParseFromString(state.sweeps["s"].spec.encoded));
+  spec.mutable_search()->set_fold_seed(7);
+  for (int i = 0; i < 3; ++i) spec.add_fold_pictures()->add_train(10);
+  state.sweeps["s"].spec = ToCore(spec);
+  state.trials["s-0"].index = 4;
+  const auto message = MessageFor(command, state);
+  ASSERT_TRUE(message.ok()) << message.status();
+  EXPECT_EQ(message->assign().config().fold().index(), 2);
+  EXPECT_EQ(message->assign().config().fold().folds(), 3);
+  EXPECT_EQ(message->assign().config().fold().seed(), 7u);
+}
+
 TEST(CommandMessagesTest, AFirstAttemptResumesFromNothing) {
   const auto message =
       MessageFor(core::AssignMember{{"w", 1}, {"s-0", 1}, 0, 1, 0, "", 0}, StateOfOneTrial());

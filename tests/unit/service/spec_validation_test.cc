@@ -14,6 +14,7 @@ namespace mead::service {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -243,6 +244,49 @@ TEST(SpecValidationTest, CheckpointsHaveLimitsAndOneOfEachKindIsKept) {
                           "train.checkpoint.every_minutes: must be from 0 to 10000, not -0.5",
                           "train.checkpoint.keep_best: must be from 1 to 1000, not 0",
                           "train.checkpoint.keep_latest: must be from 1 to 1000, not 1001"));
+}
+
+TEST(SpecValidationTest, FoldsAreTwoToTwentyAndTheCoordinatorsToSet) {
+  v1::SweepSpec spec = ValidSpec();
+  EXPECT_EQ(spec.search().folds(), 0);
+  for (const int folds : {2, 20}) {
+    spec.mutable_search()->set_folds(folds);
+    EXPECT_THAT(Judge(spec), IsEmpty());
+  }
+  for (const int folds : {-3, 1, 21}) {
+    spec.mutable_search()->set_folds(folds);
+    EXPECT_THAT(Judge(spec),
+                ElementsAre(absl::StrCat("search.folds: must be from 2 to 20, not ", folds)));
+  }
+  spec.mutable_search()->set_folds(0);
+  spec.mutable_search()->set_fold_seed(1);
+  spec.mutable_train()->mutable_fold()->set_index(1);
+  EXPECT_THAT(Judge(spec),
+              ElementsAre("train.fold: is set by the coordinator; search.folds asks for folds",
+                          AllOf(StartsWith("search.fold_seed: "), HasSubstr("asks for none"))));
+}
+
+TEST(SpecValidationTest, FoldsMultiplyTheTrials) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_search()->set_folds(20);
+  spec.mutable_search()->set_trials(500);
+  EXPECT_THAT(Judge(spec), IsEmpty());
+  spec.mutable_search()->set_trials(501);
+  EXPECT_THAT(Judge(spec), ElementsAre("search.folds: 20 folds of 501 configurations are more "
+                                       "than 10000 trials"));
+  spec.mutable_search()->set_method("grid");
+  spec.mutable_search()->set_trials(0);
+  v1::IntRange& range = *AddDimension(spec, "seed").mutable_int_();
+  range.set_high(500);
+  EXPECT_THAT(Judge(spec), ElementsAre(HasSubstr("the grid has more than 500 points")));
+}
+
+TEST(SpecValidationTest, AStopperThatEndsTrialsGoesNotWithFolds) {
+  v1::SweepSpec spec = ValidSpec();
+  spec.mutable_search()->set_folds(5);
+  spec.mutable_stopper()->set_method("asha");
+  EXPECT_THAT(Judge(spec),
+              Contains(AllOf(StartsWith("search.folds: "), HasSubstr("stopper.method: asha"))));
 }
 
 TEST(SpecValidationTest, GradientsTravelInOneOfTwoTypesAndDeterministicTrialsInOne) {
