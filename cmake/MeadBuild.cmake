@@ -32,6 +32,9 @@ function(mead_target_options target)
     $<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,13>>:-Wno-array-bounds>)
   if(MEAD_SANITIZE)
     target_compile_options(${target} PUBLIC -fsanitize=${MEAD_SANITIZE} -fno-omit-frame-pointer -g)
+    # GCC 12 no longer sees through std::optional once its accesses are checked.
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
     target_link_options(${target} PUBLIC -fsanitize=${MEAD_SANITIZE})
   endif()
 endfunction()

@@ -53,7 +53,10 @@ absl::StatusOr<std::vector<T>> ValuesOf(const TensorFile& file, std::string_view
         absl::StrCat("it has no ", name, " [", absl::StrJoin(shape, ", "), "] of type ", dtype));
   }
   std::vector<T> values(it->second.bytes / sizeof(T));
-  std::memcpy(values.data(), bytes.data() + it->second.begin, it->second.bytes);
+  // Of no pictures there is no place to copy to.
+  if (!values.empty()) {
+    std::memcpy(values.data(), bytes.data() + it->second.begin, it->second.bytes);
+  }
   return values;
 }
 
