@@ -41,11 +41,35 @@ uint64_t StartTicks(pid_t pid) {
   return ticks;
 }
 
+constexpr int kEndingSignals[] = {SIGINT, SIGTERM};
+
+// While it lives these signals wait.
+class EndingSignalsBlocked {
+ public:
+  EndingSignalsBlocked() {
+    sigset_t ending;
+    sigemptyset(&ending);
+    for (const int number : kEndingSignals) sigaddset(&ending, number);
+    pthread_sigmask(SIG_BLOCK, &ending, &before_);
+  }
+  ~EndingSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  EndingSignalsBlocked(const EndingSignalsBlocked&) = delete;
+  EndingSignalsBlocked& operator=(const EndingSignalsBlocked&) = delete;
+
+  const sigset_t& before() const { return before_; }
+
+ private:
+  sigset_t before_;
+};
+
 // Between fork and exec: only calls that are safe after fork in a threaded process.
-[[noreturn]] void RunChild(char* const* arguments, int log_fd, bool dies_with_parent,
-                           pid_t parent) {
+[[noreturn]] void RunChild(char* const* arguments, int log_fd, bool dies_with_parent, pid_t parent,
+                           const sigset_t& mask) {
   // Its own session: a Ctrl-C in the terminal is for the client alone.
   setsid();
+  // What comes from here on ends the child; the client's handlers would tell the client.
+  for (const int number : kEndingSignals) signal(number, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &mask, nullptr);
   if (dies_with_parent) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
@@ -84,9 +108,14 @@ absl::StatusOr<Daemon> Daemon::Start(const DaemonOptions& options) {
   for (std::string& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   const pid_t parent = getpid();
-  daemon.pid_ = fork();
+  {
+    const EndingSignalsBlocked blocked;
+    daemon.pid_ = fork();
+    if (daemon.pid_ == 0) {
+      RunChild(arguments.data(), log.get(), options.dies_with_parent, parent, blocked.before());
+    }
+  }
   if (daemon.pid_ < 0) return ErrnoStatus(errno, absl::StrCat("fork for ", options.name));
-  if (daemon.pid_ == 0) RunChild(arguments.data(), log.get(), options.dies_with_parent, parent);
   daemon.start_ticks_ = StartTicks(daemon.pid_);
   const absl::Status written = WriteFileAtomically(
       options.pid_path, absl::StrCat(daemon.pid_, " ", daemon.start_ticks_, "\n"));

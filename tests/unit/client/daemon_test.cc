@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "absl/time/clock.h"
+#include "client/interrupt.h"
 #include "tests/unit/client/run_client.h"
 
 namespace mead::client {
@@ -33,6 +36,21 @@ class DaemonTest : public ::testing::Test {
 
   ClientHome home_;
 };
+
+TEST_F(DaemonTest, EndedBeforeItRunsItsProgramIsNoInterruptOfOurs) {
+  InstallInterruptHandler();
+  for (int i = 0; i < 50; ++i) {
+    const auto daemon = Daemon::Start(Shell("exec sleep 600"));
+    ASSERT_TRUE(daemon.ok()) << daemon.status();
+    daemon->RequestStop();
+    WaitUntilEnded(*daemon);
+  }
+  std::atomic<bool> told = false;
+  {
+    const InterruptScope scope([&told] { told = true; });
+  }
+  EXPECT_FALSE(told);
+}
 
 TEST_F(DaemonTest, IsFoundByItsPidFileAndEndsWhenAsked) {
   const DaemonOptions options = Shell("exec sleep 600");
