@@ -74,6 +74,7 @@ class EngineTest : public ::testing::Test {
     spec.ranks = 1;
     spec.trials = 1;
     spec.space.pop_back();
+    spec.fold_train_samples.clear();
     Submit(spec);
     const core::TrialRef trial{"s-0", 1};
     EXPECT_TRUE(Do(core::MemberReady{worker, trial, 0, "127.0.0.1:1"}).ok());
@@ -267,6 +268,7 @@ TEST_F(EngineTest, ADeadlineInTheStateMakesATick) {
   core::SweepSpec spec = testing::SampleSpec();
   spec.ranks = 1;
   spec.space.pop_back();
+  spec.fold_train_samples.clear();
   Submit(spec);
   ASSERT_EQ(engine_->snapshot()->trials.at("s-0").state, core::TrialState::kStarting);
   // Alive but never ready: the start timeout ends the attempt.
