@@ -177,22 +177,22 @@ class NormIsa : public ::testing::Test {
 
   void CheckApply(Values values) {
     ForAll(values, [&](const auto& kernels, const Problem<Type>& p) {
-      for (const bool relu : {false, true}) {
-        for (const bool add : {false, true}) {
-          Guarded<Stored> y(p.size());
-          Guarded<uint8_t> mask(p.mask.size());
-          kernels.apply(p.x.data(), add ? p.residual.data() : nullptr, p.rows, p.channels,
-                        p.mean.data(), p.scale.data(), p.beta.data(), relu, y.data(),
-                        relu && add ? mask.data() : nullptr);
-          for (size_t i = 0; i < p.size(); ++i) {
-            const double z = p.Normed(i) + (add ? Type::To(p.residual[i]) : 0);
-            ExpectStored(y[i], relu ? std::max(z, 0.0) : z);
-            if (relu && add) {
-              EXPECT_EQ((mask[i / 8] >> (i % 8) & 1) != 0, z > 0) << z;
-            }
+      for (const int variant : {0, 1, 2, 3, 4, 5, 6, 7}) {
+        const bool relu = (variant & 1) != 0, add = (variant & 2) != 0;
+        const bool past_caches = (variant & 4) != 0;
+        Guarded<Stored> y(p.size());
+        Guarded<uint8_t> mask(p.mask.size());
+        kernels.apply(p.x.data(), add ? p.residual.data() : nullptr, p.rows, p.channels,
+                      p.mean.data(), p.scale.data(), p.beta.data(), relu, past_caches, y.data(),
+                      relu && add ? mask.data() : nullptr);
+        for (size_t i = 0; i < p.size(); ++i) {
+          const double z = p.Normed(i) + (add ? Type::To(p.residual[i]) : 0);
+          ExpectStored(y[i], relu ? std::max(z, 0.0) : z);
+          if (relu && add) {
+            EXPECT_EQ((mask[i / 8] >> (i % 8) & 1) != 0, z > 0) << z;
           }
-          EXPECT_TRUE(y.untouched_around() && mask.untouched_around());
         }
+        EXPECT_TRUE(y.untouched_around() && mask.untouched_around());
       }
     });
   }
@@ -200,7 +200,8 @@ class NormIsa : public ::testing::Test {
   void CheckBackwardSums(Values values) {
     ForAll(values, [&](const auto& kernels, const Problem<Type>& p) {
       for (const Gate gate : kGates) {
-        for (const bool fork : {false, true}) {
+        for (const int variant : {0, 1, 2, 3}) {
+          const bool fork = (variant & 1) != 0, past_caches = (variant & 2) != 0;
           Guarded<A> sum(p.mean.size()), product_sum(p.mean.size());
           std::fill_n(sum.data(), sum.size(), A{1});
           std::fill_n(product_sum.data(), product_sum.size(), A{2});
@@ -208,7 +209,7 @@ class NormIsa : public ::testing::Test {
           kernels.backward_sums(p.dy.data(), fork ? p.dy2.data() : nullptr, p.x.data(),
                                 gate == Gate::kFromMask ? p.mask.data() : nullptr, p.rows,
                                 p.channels, p.mean.data(), p.scale.data(), p.beta.data(),
-                                gate != Gate::kOpen, sum.data(), product_sum.data(),
+                                gate != Gate::kOpen, past_caches, sum.data(), product_sum.data(),
                                 fork ? dz.data() : nullptr);
           std::vector<double> expected(p.mean.size(), 1), expected_product(p.mean.size(), 2);
           for (size_t i = 0; i < p.size(); ++i) {
@@ -302,7 +303,7 @@ TEST(NormIsaRounding, Bfloat16IsRoundedToNearestEvenAndNanStaysNan) {
   for (const NormCpuTable* table : RunnableTables()) {
     Guarded<Bf16Storage> y(values.size());
     table->bf16.apply(x.data(), nullptr, 1, channels, zero.data(), zero.data(), values.data(),
-                      /*relu=*/false, y.data(), nullptr);
+                      /*relu=*/false, /*past_caches=*/false, y.data(), nullptr);
     for (size_t i = 0; i < values.size(); ++i) {
       if (std::isnan(values[i])) {
         EXPECT_TRUE(std::isnan(Bf16::To(y[i]))) << table->isa << ' ' << i;
@@ -327,7 +328,7 @@ void CheckNanPasses() {
     Guarded<typename Type::Stored> y(kChannels), dx(kChannels), dresidual(kChannels);
     Guarded<uint8_t> mask(kChannels / 8);
     kernels.apply(nan.data(), two.data(), 1, kChannels, zero.data(), one.data(), zero.data(),
-                  /*relu=*/true, y.data(), mask.data());
+                  /*relu=*/true, /*past_caches=*/false, y.data(), mask.data());
     for (size_t i = 0; i < y.size(); ++i) EXPECT_TRUE(std::isnan(Type::To(y[i])));
     EXPECT_EQ(mask[0], 0xff);
     EXPECT_EQ(mask[1], 0xff);

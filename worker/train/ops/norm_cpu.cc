@@ -18,6 +18,15 @@ T* Offset(T* pointer, int64_t elements) {
 // sums are a small part of what is read.
 int64_t ChunkRows(int64_t rows) { return rows >= 16384 ? 256 : 64; }
 
+// Whether a tensor is written past the caches: nothing would be left of it in them, and what
+// is written through them is read first. The memory must be aligned as LibTorch's is.
+template <typename T>
+bool PastCaches(NormShape shape, const T* to) {
+  constexpr int64_t kSmallest = 10 << 20;  // bytes
+  return shape.rows * shape.channels * static_cast<int64_t>(sizeof(T)) >= kSmallest &&
+         reinterpret_cast<uintptr_t>(to) % 64 == 0;
+}
+
 // Rows per task of the passes without sums.
 int64_t GrainRows(int64_t channels) { return std::max<int64_t>(32768 / channels, 1); }
 
@@ -76,11 +85,12 @@ void NormApplyOnCpu(const T* x, const T* residual, NormShape shape,
                     NormCoefficients<NormAccumulate<T>> coefficients, bool relu, T* y,
                     uint8_t* mask) {
   const auto scale = NormScale(shape.channels, coefficients);
+  const bool past_caches = PastCaches(shape, y);
   at::parallel_for(0, shape.rows, GrainRows(shape.channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * shape.channels;
     Kernels<T>::Get().apply(Kernels<T>::Cast(x + at), Kernels<T>::Cast(Offset(residual, at)),
                             end - begin, shape.channels, coefficients.mean, scale.data(),
-                            coefficients.beta, relu, Kernels<T>::Cast(y + at),
+                            coefficients.beta, relu, past_caches, Kernels<T>::Cast(y + at),
                             Offset(mask, at / 8));
   });
 }
@@ -93,13 +103,14 @@ void NormBackwardSumsOnCpu(const T* dy, const T* dy2, const T* x, const uint8_t*
   const auto channels = static_cast<size_t>(shape.channels);
   const auto scale = NormScale(shape.channels, coefficients);
   std::vector<double> sum(channels), product_sum(channels);
+  const bool past_caches = dz != nullptr && PastCaches(shape, dz);
   SumOverRows<A>(
       shape, sum.data(), product_sum.data(), [&](int64_t row, int64_t rows, A* first, A* second) {
         const int64_t at = row * shape.channels;
         Kernels<T>::Get().backward_sums(
             Kernels<T>::Cast(dy + at), Kernels<T>::Cast(Offset(dy2, at)), Kernels<T>::Cast(x + at),
             Offset(mask, at / 8), rows, shape.channels, coefficients.mean, scale.data(),
-            coefficients.beta, relu, first, second, Kernels<T>::Cast(Offset(dz, at)));
+            coefficients.beta, relu, past_caches, first, second, Kernels<T>::Cast(Offset(dz, at)));
       });
   FinishNormSums(sum, product_sum, coefficients.inverse_deviation, dgamma, dbeta);
 }

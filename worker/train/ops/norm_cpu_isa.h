@@ -9,7 +9,8 @@
 
 namespace mead::train {
 
-// Rows begin at the pointers given; channels is a multiple of 16.
+// Rows begin at the pointers given; channels is a multiple of 16. past_caches: y or dz is so
+// large that it would be out of the caches before it is read again; it is aligned to 64 bytes.
 template <typename T, typename A>
 struct NormCpuKernels {
   // sum[c] += sum (x - shift), square_sum[c] += sum (x - shift)^2, over the rows.
@@ -17,12 +18,12 @@ struct NormCpuKernels {
                   A* square_sum);
   // scale: gamma / deviation. y = act((x - mean) * scale + beta [+ residual]).
   void (*apply)(const T* x, const T* residual, int64_t rows, int64_t channels, const A* mean,
-                const A* scale, const A* beta, bool relu, T* y, uint8_t* mask);
+                const A* scale, const A* beta, bool relu, bool past_caches, T* y, uint8_t* mask);
   // sum[c] += sum dz, product_sum[c] += sum dz * (x - mean). dy2, dz: null, or the
   // gradient is dy + dy2 and dz is written.
   void (*backward_sums)(const T* dy, const T* dy2, const T* x, const uint8_t* mask, int64_t rows,
                         int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,
-                        A* sum, A* product_sum, T* dz);
+                        bool past_caches, A* sum, A* product_sum, T* dz);
   // dx = dz * scale + (x - mean) * slope + offset; dresidual = dz, or null. dx may be x.
   void (*backward_apply)(const T* dy, const T* x, const uint8_t* mask, int64_t rows,
                          int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,

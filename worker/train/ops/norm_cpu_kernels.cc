@@ -2,7 +2,7 @@
 //
 // All of them are bound by memory, so a kernel goes once over its rows, a few at a
 // time so that per-channel values are loaded once for them, and keeps per-channel
-// sums in the first-level cache.
+// sums in the first-level cache. What is too large for the caches is written past them.
 #include "worker/train/ops/norm_cpu_isa.h"
 #include "worker/train/simd/lanes.h"
 
@@ -108,7 +108,7 @@ void Moments(const T* x, int64_t rows, int64_t channels, const A* shift, A* sum,
   });
 }
 
-template <bool relu, bool add, typename T, typename A>
+template <bool relu, bool add, bool past_caches, typename T, typename A>
 void Apply(const T* x, const T* residual, int64_t rows, int64_t channels, const A* mean,
            const A* scale, const A* beta, T* y, uint8_t* mask) {
   ForRows(rows, [=]<int64_t R>(int64_t row) {
@@ -119,7 +119,7 @@ void Apply(const T* x, const T* residual, int64_t rows, int64_t channels, const 
       if constexpr (R > 1) {
         PrefetchAhead(x + row * channels, channels, c);
         if constexpr (add) PrefetchAhead(residual + row * channels, channels, c);
-        PrefetchAhead<1>(y + row * channels, channels, c);
+        if constexpr (!past_caches) PrefetchAhead<1>(y + row * channels, channels, c);
       }
       for (int64_t r = 0; r < R; ++r) {
         const int64_t i = (row + r) * channels + c;
@@ -133,13 +133,14 @@ void Apply(const T* x, const T* residual, int64_t rows, int64_t channels, const 
             __builtin_memcpy(mask + i / 8, &bits, sizeof(bits));
           }
         }
-        Store(z, y + i);
+        StoreOrStream<past_caches, T, A>(z, y + i);
       }
     }
   });
+  if constexpr (past_caches) StreamsEnd();
 }
 
-template <Gate gate, bool fork, typename T, typename A>
+template <Gate gate, bool fork, bool past_caches, typename T, typename A>
 void BackwardSums(const T* dy, const T* dy2, const T* x, const uint8_t* mask, int64_t rows,
                   int64_t channels, const A* mean, const A* scale, const A* beta, A* sum,
                   A* product_sum, T* dz) {
@@ -155,7 +156,7 @@ void BackwardSums(const T* dy, const T* dy2, const T* x, const uint8_t* mask, in
         PrefetchAhead(x + row * channels, channels, c);
         if constexpr (fork) {
           PrefetchAhead(dy2 + row * channels, channels, c);
-          PrefetchAhead<1>(dz + row * channels, channels, c);
+          if constexpr (!past_caches) PrefetchAhead<1>(dz + row * channels, channels, c);
         }
       }
       for (int64_t r = 0; r < R; ++r) {
@@ -166,12 +167,13 @@ void BackwardSums(const T* dy, const T* dy2, const T* x, const uint8_t* mask, in
         gradient = Gated<gate, A>(gradient, centred, a, b, mask, i);
         s += gradient;
         p += gradient * centred;
-        if constexpr (fork) Store(gradient, dz + i);
+        if constexpr (fork) StoreOrStream<past_caches, T, A>(gradient, dz + i);
       }
       Store(s, sum + c);
       Store(p, product_sum + c);
     }
   });
+  if constexpr (past_caches) StreamsEnd();
 }
 
 template <Gate gate, bool add, typename T, typename A>
@@ -217,19 +219,25 @@ void WithGate(bool relu, const uint8_t* mask, F&& f) {
 // The tables hold one function per pass; its variants are chosen here, once per range of rows.
 template <typename T, typename A>
 void ChooseApply(const T* x, const T* residual, int64_t rows, int64_t channels, const A* mean,
-                 const A* scale, const A* beta, bool relu, T* y, uint8_t* mask) {
-  const bool add = residual != nullptr;
-  auto* pass = relu ? (add ? Apply<true, true, T, A> : Apply<true, false, T, A>)
-                    : (add ? Apply<false, true, T, A> : Apply<false, false, T, A>);
+                 const A* scale, const A* beta, bool relu, bool past_caches, T* y, uint8_t* mask) {
+  const auto choose = [&]<bool streams>() {
+    const bool add = residual != nullptr;
+    return relu ? (add ? Apply<true, true, streams, T, A> : Apply<true, false, streams, T, A>)
+                : (add ? Apply<false, true, streams, T, A> : Apply<false, false, streams, T, A>);
+  };
+  auto* pass =
+      past_caches ? choose.template operator()<true>() : choose.template operator()<false>();
   pass(x, residual, rows, channels, mean, scale, beta, y, mask);
 }
 
 template <typename T, typename A>
 void ChooseBackwardSums(const T* dy, const T* dy2, const T* x, const uint8_t* mask, int64_t rows,
                         int64_t channels, const A* mean, const A* scale, const A* beta, bool relu,
-                        A* sum, A* product_sum, T* dz) {
+                        bool past_caches, A* sum, A* product_sum, T* dz) {
   WithGate(relu, mask, [&]<Gate gate>() {
-    auto* pass = dz ? BackwardSums<gate, true, T, A> : BackwardSums<gate, false, T, A>;
+    auto* pass = dz == nullptr ? BackwardSums<gate, false, false, T, A>
+                 : past_caches ? BackwardSums<gate, true, true, T, A>
+                               : BackwardSums<gate, true, false, T, A>;
     pass(dy, dy2, x, mask, rows, channels, mean, scale, beta, sum, product_sum, dz);
   });
 }

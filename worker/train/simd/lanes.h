@@ -108,6 +108,27 @@ MEAD_INLINE void Store(V<float> v, Bf16Storage* to) {
   __builtin_memcpy(to, &half, sizeof(half));
 }
 
+// As Store; with `past_caches` memory is not read first, nor is it in a cache afterwards, where
+// the instruction set can, and `to` is aligned to the vector's size. StreamsEnd comes before
+// another thread reads it.
+template <bool past_caches, typename T, typename A>
+MEAD_INLINE void StoreOrStream(V<A> v, T* to) {
+#if defined(__AVX512BF16__)
+  if constexpr (past_caches && sizeof(T) == sizeof(Bf16Storage)) {
+    const __m256bh half = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(half));
+    return;
+  }
+#endif
+  Store(v, to);
+}
+
+MEAD_INLINE void StreamsEnd() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 // The first `count` lanes; the others are zero, and stay where they are in memory.
 template <typename T>
 MEAD_INLINE V<float> LoadFirst(const T* from, int64_t count) {
