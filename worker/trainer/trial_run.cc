@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <new>
@@ -16,15 +15,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "common/augment/mix.h"
 #include "common/augment/picture_store.h"
 #include "common/base/epoch_plan.h"
 #include "common/clock.h"
-#include "common/dataset/folds.h"
 #include "common/dataset/manifest.h"
 #include "common/files.h"
-#include "common/sha256.h"
-#include "worker/data/loader.h"
 #include "worker/train/comm/communicator.h"
 #include "worker/train/comm/rendezvous.h"
 #include "worker/train/image_size.h"
@@ -36,7 +31,8 @@
 #include "worker/trainer/lr_range.h"
 #include "worker/trainer/options.h"
 #include "worker/trainer/progress_reporter.h"
-#include "worker/trainer/trial_plans.h"
+#include "worker/trainer/say.h"
+#include "worker/trainer/trial_data.h"
 #include "worker/trainer/yield_request.h"
 
 namespace mead::trainer {
@@ -48,22 +44,6 @@ constexpr auto kRendezvousTimeout = std::chrono::seconds(60);
 train::Transport TransportAsked() {
   const char* name = std::getenv("MEAD_TRANSPORT");
   return train::TransportFromName(name == nullptr ? "auto" : name);
-}
-
-// A line for the trial's log; the agent sends standard error on.
-void Say(const std::string& line) { std::cerr << line + "\n"; }
-
-// The data plane reports by Status; one exception type carries everything here.
-template <class T>
-T OrThrow(absl::StatusOr<T> result) {
-  if (result.ok()) return *std::move(result);
-  const bool users = result.status().code() == absl::StatusCode::kInvalidArgument ||
-                     result.status().code() == absl::StatusCode::kDataLoss;
-  throw train::TrainError(users ? train::ErrorKind::kUserError : train::ErrorKind::kInternal,
-                          std::string(result.status().message()));
-}
-void OrThrow(const absl::Status& status) {
-  if (!status.ok()) OrThrow(absl::StatusOr<int>(status));
 }
 
 // What the trial was to go on from cannot be used: another attempt takes another one.
@@ -116,61 +96,25 @@ class TrialRun {
 
   // Everything that needs no other rank.
   void PrepareData() {
-    const std::string manifest = OrThrow(ReadFile(prepare_.manifest_path()));
-    manifest_digest_ = DigestOf(manifest);
-    manifest_ = OrThrow(dataset::Manifest::FromJson(manifest));
-    splits_digest_ = manifest_digest_;
-    if (config_.has_fold()) TakeFold();
-    plans_.emplace(config_, manifest_, prepare_.world_size());
-    evaluation_.emplace(manifest_);
+    data_.emplace(prepare_);
+    const dataset::Manifest& manifest = data_->manifest();
+    evaluation_.emplace(manifest);
     if (!evaluation_->record().kept() && is_rank_zero()) {
       Say(
           absl::StrFormat("the validation split is too large for a record of each picture (%d "
                           "pictures, %d classes): no predictions, calibration or average precision",
-                          manifest_.Count(dataset::Split::kVal), manifest_.classes.size()));
+                          data_->Count(dataset::Split::kVal), manifest.classes.size()));
     }
     // The session checks these too, but only after Go; a wrong one should not
     // bring a whole gang together first.
-    options_ = ToTrainOptions(prepare_, static_cast<int>(manifest_.classes.size()),
-                              static_cast<int64_t>(plans_->Training(1).steps()));
-    options_.class_weights = ClassWeightsOf(config_, manifest_.ClassCounts(dataset::Split::kTrain));
+    options_ = ToTrainOptions(prepare_, static_cast<int>(manifest.classes.size()),
+                              static_cast<int64_t>(data_->plans().Training(1).steps()));
+    options_.class_weights = ClassWeightsOf(config_, manifest.ClassCounts(dataset::Split::kTrain));
     train::Validate(options_);
-    MakeLoaders(train::ImageSizeOfEpoch(options_, prepare_.resume_epoch() + 1));
+    data_->Open(train::ImageSizeOfEpoch(options_, prepare_.resume_epoch() + 1));
     if (is_rank_zero() && prepare_.world_size() > 1) {
       store_ = train::RendezvousStore::Serve(prepare_.host(), kRendezvousTimeout);
     }
-  }
-
-  // From here on the data set is what the fold makes of it.
-  void TakeFold() {
-    const auto fold = static_cast<uint32_t>(config_.fold().index() - 1);
-    const auto folds = static_cast<uint32_t>(config_.fold().folds());
-    const uint64_t seed = config_.fold().seed();
-    manifest_ = OrThrow(dataset::ManifestOfFold(std::move(manifest_), fold, folds, seed));
-    splits_digest_ = dataset::FoldDigest(manifest_digest_, fold, folds, seed);
-    if (!is_rank_zero()) return;
-    Say(absl::StrFormat("fold %d of %d: trains on %d pictures, is evaluated on %d", fold + 1, folds,
-                        manifest_.Count(dataset::Split::kTrain),
-                        manifest_.Count(dataset::Split::kVal)));
-  }
-
-  // Those of another size go first, with the pictures that they keep.
-  void MakeLoaders(int image_size) {
-    train_loader_.reset();
-    val_loader_.reset();
-    loaders_size_ = image_size;
-    data::LoaderOptions loader;
-    loader.manifest = &manifest_;
-    loader.shard_paths.assign(prepare_.shard_paths().begin(), prepare_.shard_paths().end());
-    loader.image_size = loaders_size_;
-    loader.augment = ToAugmentOptions(config_.augment());
-    loader.seed = options_.seed;
-    loader.threads = LoaderThreads(prepare_);
-    loader.shared_cache = ToDecodedCache(prepare_, splits_digest_, Say);
-    loader.split = dataset::Split::kTrain;
-    train_loader_ = OrThrow(data::Loader::Create(loader));
-    loader.split = dataset::Split::kVal;
-    val_loader_ = OrThrow(data::Loader::Create(loader));
   }
 
   void ReportReady() {
@@ -178,7 +122,7 @@ class TrialRun {
     v1::MemberReady& ready = *message.mutable_ready();
     if (store_ != nullptr) ready.set_rendezvous(store_->address());
     ready.set_plan_digest(
-        plans_->Training(prepare_.resume_epoch() + 1, prepare_.resume_step()).Digest());
+        data_->plans().Training(prepare_.resume_epoch() + 1, prepare_.resume_step()).Digest());
     link_.Send(std::move(message));
   }
 
@@ -217,7 +161,7 @@ class TrialRun {
     }
     FitMemory();
     checkpoints_ = std::make_unique<Checkpointing>(prepare_, *session_, link_);
-    KeepPictures();
+    data_->KeepIn(session_->KeepPictures());
     Say(absl::StrFormat("rank %d of %d trains %s (%.1f million parameters) on %s with %d threads%s",
                         prepare_.rank(), prepare_.world_size(), options_.model,
                         static_cast<double>(session_->parameter_count()) / 1e6, options_.device,
@@ -249,20 +193,14 @@ class TrialRun {
     }
   }
 
-  void KeepPictures() {
-    pictures_ = session_->KeepPictures();
-    if (pictures_ != nullptr) train_loader_->KeepIn(pictures_);
-  }
-
   // A phase with another image_size decodes, and keeps, at another scale.
   void FollowImageSize() {
-    if (session_->image_size() == loaders_size_) return;
-    pictures_.reset();
-    MakeLoaders(session_->image_size());
-    KeepPictures();
+    const int size = session_->image_size();
+    if (size == data_->image_size()) return;
+    data_->Open(size);
+    data_->KeepIn(session_->KeepPictures());
     resident_said_ = 0;
-    Say(absl::StrFormat("rank %d goes on with pictures of %d x %d", prepare_.rank(), loaders_size_,
-                        loaders_size_));
+    Say(absl::StrFormat("rank %d goes on with pictures of %d x %d", prepare_.rank(), size, size));
   }
 
   // Before the first step, so that a batch that does not fit costs no epoch.
@@ -278,59 +216,30 @@ class TrialRun {
                             : ", the most that fits into memory,"));
   }
 
-  // Sets the loader to work on this rank's share of the plan. mixing: gets what is mixed in each
-  // of its steps, or null; with it a step's share has a picture of another rank's behind it, where
-  // one is needed.
-  void StartLoader(data::Loader& loader, int epoch, const EpochPlan& plan,
-                   std::vector<BatchMix>* mixing = nullptr) {
-    TrialPlans::Share share = plans_->ShareOf(plan, prepare_.rank());
-    for (uint64_t i = 0; mixing != nullptr && i < share.steps.size(); ++i) {
-      const uint64_t step = plan.first_step() + i;
-      const uint64_t size = plan.BatchSize(step);
-      const uint64_t begin = plans_->BeginOf(plan, step, prepare_.rank());
-      BatchMix& mix = mixing->emplace_back(PartnersOf(size, begin, share.steps[i].size()));
-      mix.plan = DrawMix({SeedOf(config_), static_cast<uint64_t>(epoch), step},
-                         ToMixOptions(config_.augment()), loaders_size_);
-      const auto extra = PlaceFromElsewhere(size, begin, share.steps[i].size());
-      if (!extra.has_value()) continue;
-      const TrialPlans::Use use = plans_->At(plan, step, *extra);
-      share.steps[i].push_back(use.sample);
-      if (plan.balanced()) share.turns[i].push_back(use.turn);
-    }
-    OrThrow(loader.StartEpoch(static_cast<uint64_t>(epoch), std::move(share.steps),
-                              std::move(share.turns)));
-  }
-
-  // Begins a step with what the loader has next. mixing: of the plan's steps; empty where nothing
-  // is mixed. Returns the pictures of this rank that went into it.
-  std::vector<uint64_t> StartStep(const EpochPlan& plan, uint64_t step,
-                                  const std::vector<BatchMix>& mixing) {
-    data::Batch batch = OrThrow(train_loader_->Next());
-    const BatchMix* mix = mixing.empty() ? nullptr : &mixing[step - plan.first_step()];
-    const int n = mix != nullptr ? static_cast<int>(mix->partners.size()) : batch.size;
-    session_->StartStep(batch.pixels.data(), batch.labels.data(), n,
+  // Begins a step of the plan with what its loader has next. Returns the pictures of this rank
+  // that went into it.
+  std::vector<uint64_t> StartStep(const EpochPlan& plan, uint64_t step) {
+    TrialData::Step next = data_->NextTraining();
+    session_->StartStep(next.batch.pixels.data(), next.batch.labels.data(), next.pictures,
                         static_cast<int64_t>(plan.BatchSize(step)),
-                        batch.planned.empty() ? nullptr : batch.planned.data(), mix);
-    // What only lends its pixels to a mixture is another rank's.
-    batch.indices.resize(static_cast<size_t>(n));
-    return std::move(batch.indices);
+                        next.batch.planned.empty() ? nullptr : next.batch.planned.data(), next.mix);
+    next.batch.indices.resize(static_cast<size_t>(next.pictures));
+    return std::move(next.batch.indices);
   }
 
   // A range test in place of epochs; it passes over the data as often as its steps need.
   std::string FindRates() {
     int pass = 0;
     std::optional<EpochPlan> plan;
-    std::vector<BatchMix> mixing;
     uint64_t step = 0;
     progress_.Start();
     const auto begin_step = [&] {
       if (!plan.has_value() || step == plan->steps()) {
-        plan.emplace(plans_->Training(++pass));
-        mixing.clear();
-        StartLoader(*train_loader_, pass, *plan, options_.mixes ? &mixing : nullptr);
+        plan.emplace(data_->plans().Training(++pass));
+        data_->StartTraining(pass, *plan, options_.mixes);
         step = 0;
       }
-      StartStep(*plan, step++, mixing);
+      StartStep(*plan, step++);
     };
     const auto after_step = [&](const RangeTest& test, const train::StepResult& result) {
       if (test.points().empty()) return;
@@ -353,17 +262,16 @@ class TrialRun {
   }
 
   void Train(int epoch) {
-    const EpochPlan plan = plans_->Training(epoch, so_far_.steps);
+    const EpochPlan plan = data_->plans().Training(epoch, so_far_.steps);
     session_->StartEpoch(epoch);
     FollowImageSize();
     checkpoints_->StartEpoch(epoch, so_far_);
     const double seconds_before = so_far_.seconds;
     const absl::Time start = RealClock().Now();
     progress_.Start();
-    std::vector<BatchMix> mixing;
-    StartLoader(*train_loader_, epoch, plan, options_.mixes ? &mixing : nullptr);
+    data_->StartTraining(epoch, plan, options_.mixes);
     for (uint64_t step = plan.first_step(); step < plan.steps(); ++step) {
-      checkpoints_->Feed(step, plans_->ToPlan(StartStep(plan, step, mixing)));
+      checkpoints_->Feed(step, data_->plans().ToPlan(StartStep(plan, step)));
       const auto begun = static_cast<int64_t>(step) + 1;
       const bool last = step + 1 == plan.steps();
       const bool may_be_due = !last && checkpoints_->MayBeDue(begun);
@@ -395,14 +303,14 @@ class TrialRun {
 
   // A rank of a gang meets new pictures for some epochs.
   void SayResident() {
-    if (pictures_ == nullptr) return;
-    const PictureStore::Usage usage = pictures_->usage();
+    if (data_->pictures() == nullptr) return;
+    const PictureStore::Usage usage = data_->pictures()->usage();
     if (usage.pictures == resident_said_) return;
     resident_said_ = usage.pictures;
     Say(
         absl::StrFormat("rank %d holds %d of %d training pictures in the memory of %s: %d bytes, "
                         "of %d at most",
-                        prepare_.rank(), usage.pictures, train_loader_->num_samples(),
+                        prepare_.rank(), usage.pictures, data_->training_pictures(),
                         options_.device, usage.bytes, usage.capacity_bytes));
   }
 
@@ -410,10 +318,10 @@ class TrialRun {
     const absl::Time start = RealClock().Now();
     evaluation_->Start();
     session_->StartEvaluation();
-    const EpochPlan plan = plans_->Evaluation();
-    StartLoader(*val_loader_, epoch, plan);
+    const EpochPlan plan = data_->plans().Evaluation();
+    data_->StartEvaluation(epoch, plan);
     for (uint64_t step = 0; step < plan.steps(); ++step) {
-      const data::Batch batch = OrThrow(val_loader_->Next());
+      const data::Batch batch = data_->NextEvaluation();
       if (batch.size > 0) {
         evaluation_->Add(batch.labels, batch.indices,
                          session_->EvalStep(batch.pixels.data(), batch.labels.data(), batch.size));
@@ -428,10 +336,10 @@ class TrialRun {
 
   // Rank 0 reports, and its objective is everybody's, so that all decide alike what follows.
   void EndEpoch(int epoch) {
-    auto metrics =
-        EpochMetrics(so_far_, evaluation_->confusion(), evaluation_->loss(), manifest_.classes);
+    auto metrics = EpochMetrics(so_far_, evaluation_->confusion(), evaluation_->loss(),
+                                data_->manifest().classes);
     metrics["train/checkpoint_stall_ms"] = 1e3 * session_->TakeCheckpointStall();
-    metrics["val/images_per_second"] = static_cast<double>(manifest_.Count(dataset::Split::kVal)) /
+    metrics["val/images_per_second"] = static_cast<double>(data_->Count(dataset::Split::kVal)) /
                                        std::max(1e-9, evaluation_seconds_);
     evaluation_->record().AddMetrics(metrics);
     if (is_rank_zero()) ReportEpoch(epoch, metrics);
@@ -444,10 +352,11 @@ class TrialRun {
     v1::EpochReport& report = *message.mutable_epoch();
     report.set_epoch(epoch);
     report.set_step(session_->global_step());
-    report.set_plan_digest(plans_->Training(epoch).Digest());
+    report.set_plan_digest(data_->plans().Training(epoch).Digest());
     SetLedger(so_far_.ledger, *report.mutable_ledger());
     report.mutable_metrics()->insert(metrics.begin(), metrics.end());
-    for (const std::string& name : manifest_.classes) report.mutable_confusion()->add_classes(name);
+    for (const std::string& name : data_->manifest().classes)
+      report.mutable_confusion()->add_classes(name);
     for (const int64_t count : evaluation_->confusion().counts()) {
       report.mutable_confusion()->add_counts(count);
     }
@@ -465,8 +374,8 @@ class TrialRun {
     const std::string path =
         absl::StrCat(prepare_.work_dir(), "/predictions-", epoch, ".safetensors");
     OrThrow(WriteFileAtomically(
-        path,
-        record.ToPredictions(prepare_.trial().trial_id(), epoch, manifest_digest_).ToBytes()));
+        path, record.ToPredictions(prepare_.trial().trial_id(), epoch, data_->manifest_digest())
+                  .ToBytes()));
     v1::AttachRequest message;
     message.mutable_predictions()->set_epoch(epoch);
     message.mutable_predictions()->set_path(path);
@@ -476,21 +385,14 @@ class TrialRun {
   const v1::Prepare& prepare_;
   const v1::TrainConfig& config_;
   AgentLink& link_;
-  dataset::Manifest manifest_;
-  std::string manifest_digest_;
-  std::string splits_digest_;  // the manifest's, or a fold's
+  std::optional<TrialData> data_;
   std::optional<Evaluation> evaluation_;
   double evaluation_seconds_ = 0;  // of the last one, all ranks' pictures
-  std::optional<TrialPlans> plans_;
   train::TrainOptions options_;
-  int loaders_size_ = 0;  // side of their pictures, pixels
-  std::unique_ptr<data::Loader> train_loader_;
-  std::unique_ptr<data::Loader> val_loader_;
   std::shared_ptr<train::RendezvousStore> store_;
   std::shared_ptr<train::Communicator> communicator_;
   std::unique_ptr<train::TrainingSession> session_;
-  std::shared_ptr<PictureStore> pictures_;  // or none
-  uint64_t resident_said_ = 0;              // pictures, in the log
+  uint64_t resident_said_ = 0;  // pictures, in the log
   std::unique_ptr<Checkpointing> checkpoints_;
   int first_epoch_ = 1;
   train::EpochSoFar resumed_so_far_;  // of the first
