@@ -259,6 +259,11 @@ void Agent::OnMessage(const v1::SessionResponse& message) {
 void Agent::OnAssign(const v1::Assign& assign) {
   const std::string name = NameOf(assign.trial(), assign.rank());
   if (FindMember(assign.trial(), assign.rank()) != nullptr) return;  // said twice
+  // Its exit has been reported, and it goes with the loop's next task.
+  if (const auto it = members_.find(assign.slot()); it != members_.end() && it->second->ended()) {
+    loop_.Post([this, assign] { OnAssign(assign); });
+    return;
+  }
   const bool bad = assign.slot() < 0 || assign.slot() >= options_.slots ||
                    assign.trial().trial_id().find('/') != std::string::npos;
   if (bad || draining_ || members_.count(assign.slot()) > 0) {

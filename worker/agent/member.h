@@ -63,6 +63,8 @@ class Member {
   ~Member();
 
   const v1::Assign& assign() const { return assign_; }
+  // Whether its exit has been reported; nothing comes after that.
+  bool ended() const { return ended_; }
   v1::Member AsHeld() const;
 
   void Start();
