@@ -9,10 +9,6 @@
 namespace mead::core {
 namespace {
 
-bool IsBetter(Goal goal, double value, double than) {
-  return goal == Goal::kMaximize ? value > than : value < than;
-}
-
 // Those of its trials that have been made, by fold.
 std::vector<const Trial*> FoldsMade(const ClusterState& state, const Sweep& sweep,
                                     int configuration) {

@@ -8,10 +8,6 @@
 namespace mead::core {
 namespace {
 
-bool IsBetter(Goal goal, double value, double than) {
-  return goal == Goal::kMaximize ? value > than : value < than;
-}
-
 // Ties go to the earlier epoch.
 void FindBestEpoch(Goal goal, Trial& trial) {
   trial.has_best = false;

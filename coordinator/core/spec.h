@@ -52,6 +52,9 @@ struct Dimension {
 
 enum class SearchMethod { kGrid, kRandom };
 enum class Goal { kMaximize, kMinimize };
+inline bool IsBetter(Goal goal, double value, double than) {
+  return goal == Goal::kMaximize ? value > than : value < than;
+}
 enum class Accelerator { kAny, kCpu, kGpu };
 
 // Restarts allowed after each kind of failure; kUnlimited never runs out.
