@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/dataset/group_by.h"
 #include "common/dataset/input.h"
 #include "common/dataset/leakage.h"
 #include "common/dataset/near_duplicates.h"
@@ -93,19 +92,10 @@ void FindGroups(const BuildOptions& options, std::vector<Picture>& pictures) {
 }
 
 absl::Status MakeSplit(const BuildOptions& options, std::vector<Picture>& pictures) {
-  std::vector<SplitItem> items;
-  std::vector<std::string> keys;
-  for (const Picture& picture : pictures) {
-    const Sample& sample = picture.sample;
-    items.push_back(
-        {.class_id = sample.class_id, .digest = sample.digest, .groups = {sample.group, 0}});
-    keys.push_back(sample.key);
-  }
-  if (!options.group_by.empty()) {
-    MEAD_ASSIGN_OR_RETURN(const std::vector<uint32_t> groups,
-                          GroupByPattern(keys, options.group_by));
-    for (size_t i = 0; i < items.size(); ++i) items[i].groups[1] = groups[i];
-  }
+  std::vector<const Sample*> samples;
+  for (const Picture& picture : pictures) samples.push_back(&picture.sample);
+  MEAD_ASSIGN_OR_RETURN(const std::vector<SplitItem> items,
+                        SplitItemsOf(samples, options.group_by));
   const std::vector<Split> splits = StratifiedSplit(items, options.val_fraction, options.seed);
   for (size_t i = 0; i < pictures.size(); ++i) pictures[i].sample.split = splits[i];
   return absl::OkStatus();

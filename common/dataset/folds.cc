@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/dataset/group_by.h"
 #include "common/dataset/split.h"
 #include "common/sha256.h"
 #include "common/status_util.h"
@@ -18,21 +17,15 @@ absl::StatusOr<std::vector<uint32_t>> FoldsOfSamples(const Manifest& manifest, u
   }
   const bool given = manifest.split_method == "given";
   std::vector<uint32_t> divided;  // into manifest.samples
-  std::vector<SplitItem> items;
-  std::vector<std::string> keys;
+  std::vector<const Sample*> samples;
   for (uint32_t i = 0; i < manifest.samples.size(); ++i) {
     const Sample& sample = manifest.samples[i];
     if (given && sample.split == Split::kVal) continue;
     divided.push_back(i);
-    items.push_back(
-        {.class_id = sample.class_id, .digest = sample.digest, .groups = {sample.group, 0}});
-    keys.push_back(sample.key);
+    samples.push_back(&sample);
   }
-  if (!manifest.group_by.empty()) {
-    MEAD_ASSIGN_OR_RETURN(const std::vector<uint32_t> groups,
-                          GroupByPattern(keys, manifest.group_by));
-    for (size_t i = 0; i < items.size(); ++i) items[i].groups[1] = groups[i];
-  }
+  MEAD_ASSIGN_OR_RETURN(const std::vector<SplitItem> items,
+                        SplitItemsOf(samples, manifest.group_by));
   MEAD_ASSIGN_OR_RETURN(const std::vector<uint32_t> fold_of, StratifiedFolds(items, folds, seed));
   std::vector<uint32_t> result(manifest.samples.size(), kNoFold);
   for (size_t i = 0; i < divided.size(); ++i) result[divided[i]] = fold_of[i];

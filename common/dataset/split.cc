@@ -10,7 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/dataset/disjoint_sets.h"
+#include "common/dataset/group_by.h"
 #include "common/sha256.h"
+#include "common/status_util.h"
 
 namespace mead::dataset {
 namespace {
@@ -112,6 +114,21 @@ uint64_t SeededOrder(const std::string& digest, uint64_t seed) {
   // 64 of the picture's 256 bits: enough to order by.
   const std::string prefix(DigestHex(digest).substr(0, 16));
   return Rng::ForKey(seed, std::stoull(prefix, nullptr, 16)).NextUint64();
+}
+
+absl::StatusOr<std::vector<SplitItem>> SplitItemsOf(std::span<const Sample* const> samples,
+                                                    const std::string& group_by) {
+  std::vector<SplitItem> items;
+  std::vector<std::string> keys;
+  for (const Sample* sample : samples) {
+    items.push_back(
+        {.class_id = sample->class_id, .digest = sample->digest, .groups = {sample->group, 0}});
+    keys.push_back(sample->key);
+  }
+  if (group_by.empty()) return items;
+  MEAD_ASSIGN_OR_RETURN(const std::vector<uint32_t> groups, GroupByPattern(keys, group_by));
+  for (size_t i = 0; i < items.size(); ++i) items[i].groups[1] = groups[i];
+  return items;
 }
 
 std::vector<Split> StratifiedSplit(std::span<const SplitItem> items, double val_fraction,

@@ -26,6 +26,12 @@ struct SplitItem {
   std::array<uint32_t, 2> groups{};
 };
 
+// Samples as items: what shows the same stays together, and, where `group_by` is not empty, what
+// that names (group_by.h).
+// Errors: those of GroupByPattern.
+[[nodiscard]] absl::StatusOr<std::vector<SplitItem>> SplitItemsOf(
+    std::span<const Sample* const> samples, const std::string& group_by);
+
 // A stratified split: of each class about `val_fraction` is evaluated, as close to it as whole
 // units allow, and at least one picture on each side where the class has two units. A unit with one
 // picture in several classes trains.
