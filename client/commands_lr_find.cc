@@ -12,9 +12,9 @@
 #include "client/format.h"
 #include "client/lr_curve.h"
 #include "client/progress.h"
-#include "client/stream.h"
 #include "client/submission.h"
 #include "client/sweep_file.h"
+#include "client/sweep_stream.h"
 #include "client/table.h"
 #include "common/files.h"
 #include "common/status_util.h"
@@ -113,48 +113,26 @@ void SayWhatIsTested(Session& session, const mead::v1::SweepSpec& asked,
 }
 
 // Waits for the end of the sweep and shows how far its trial is.
-absl::StatusOr<WatchSweepResponse> AwaitEnd(Session& session, Connection* server,
+absl::StatusOr<WatchSweepResponse> AwaitEnd(Session& session, Connection& server,
                                             const std::string& sweep_id) {
-  mead::v1::WatchSweepRequest request;
-  request.set_sweep_id(sweep_id);
-  WatchSweepResponse last;
   ProgressLine line(session.terminal);
-  StreamOptions options;
-  options.on_lost = [&] {
-    line.Finish();
-    session.terminal.err << "mead: lost the coordinator at " << server->address()
-                         << "; waiting for it to come back\n";
+  const auto show = [&](const WatchSweepResponse& update) {
+    for (const mead::v1::Trial& trial : update.trials()) {
+      if (trial.state() == mead::v1::TRIAL_STATE_QUEUED) {
+        line.Update("waits for slots", 0, 0, ProgressLine::Unit::kItems);
+      } else if (trial.has_progress() && trial.progress().phase() == "range") {
+        line.Update("steps", static_cast<uint64_t>(trial.progress().step()),
+                    static_cast<uint64_t>(trial.progress().steps_per_epoch()),
+                    ProgressLine::Unit::kItems);
+      }
+    }
   };
-  const absl::Status status = ReadStream<WatchSweepResponse>(
-      *server,
-      [&](grpc::ClientContext* context) { return server->sweeps().WatchSweep(context, request); },
-      [&](const WatchSweepResponse& update) {
-        last = update;
-        for (const mead::v1::Trial& trial : update.trials()) {
-          if (trial.state() == mead::v1::TRIAL_STATE_QUEUED) {
-            line.Update("waits for slots", 0, 0, ProgressLine::Unit::kItems);
-          } else if (trial.has_progress() && trial.progress().phase() == "range") {
-            line.Update("steps", static_cast<uint64_t>(trial.progress().step()),
-                        static_cast<uint64_t>(trial.progress().steps_per_epoch()),
-                        ProgressLine::Unit::kItems);
-          }
-        }
-        return !HasEnded(update.sweep().state());
-      },
-      options);
+  absl::StatusOr<WatchSweepResponse> last = FollowSweep(session, server, sweep_id,
+                                                        {.on_update = show,
+                                                         .clear = [&] { line.Finish(); },
+                                                         .what = "test",
+                                                         .again = "mead lr-find --trial"});
   line.Finish();
-  if (absl::IsCancelled(status)) {
-    return absl::CancelledError(absl::StrCat("interrupted; the test goes on (mead lr-find --trial ",
-                                             sweep_id, " shows it once it has ended, mead stop ",
-                                             sweep_id, ")"));
-  }
-  MEAD_RETURN_IF_ERROR(status);
-  if (!HasEnded(last.sweep().state())) {
-    return absl::UnavailableError(absl::StrCat("the coordinator at ", server->address(),
-                                               " ended the watch before the test; mead lr-find "
-                                               "--trial ",
-                                               sweep_id, " shows it once it has ended"));
-  }
   return last;
 }
 
@@ -253,7 +231,7 @@ absl::StatusOr<std::optional<int>> RunTest(Session& session, const LrFindOptions
   session.terminal.err << "mead: submitted range test " << sweep_id << "\n";
   SayWhatIsTested(session, asked, submitted.sweep().spec());
   MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
-  MEAD_ASSIGN_OR_RETURN(const WatchSweepResponse end, AwaitEnd(session, server, sweep_id));
+  MEAD_ASSIGN_OR_RETURN(const WatchSweepResponse end, AwaitEnd(session, *server, sweep_id));
   if (end.trials_size() == 1) *trial_id = end.trials(0).id();
   if (end.sweep().state() == mead::v1::SWEEP_STATE_SUCCEEDED) return std::nullopt;
   session.terminal.err << "mead: the range test " << sweep_id

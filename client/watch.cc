@@ -9,7 +9,7 @@
 #include "absl/time/clock.h"
 #include "client/configuration_table.h"
 #include "client/format.h"
-#include "client/stream.h"
+#include "client/sweep_stream.h"
 #include "client/trial_table.h"
 #include "common/status_util.h"
 
@@ -36,7 +36,6 @@ class LiveView {
     } else if (session_.format == OutputFormat::kTable) {
       terminal_.out_is_tty ? Redraw(update) : PrintChanges(update);
     }
-    last_ = update;
   }
 
   // Takes the live table away, so that what follows stands in its place.
@@ -44,8 +43,6 @@ class LiveView {
     if (drawn_lines_ > 0) terminal_.out << "\033[" << drawn_lines_ << "A\033[J";
     drawn_lines_ = 0;
   }
-
-  const WatchSweepResponse& last() const { return last_; }
 
  private:
   void Redraw(const WatchSweepResponse& update) {
@@ -116,7 +113,6 @@ class LiveView {
 
   Session& session_;
   Terminal& terminal_;
-  WatchSweepResponse last_;
   int drawn_lines_ = 0;
   std::string sweep_line_;
   std::map<std::string, Printed> printed_;
@@ -127,47 +123,23 @@ class LiveView {
 
 absl::StatusOr<int> WatchSweep(Session& session, const std::string& sweep_id) {
   MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
-  mead::v1::WatchSweepRequest request;
-  request.set_sweep_id(sweep_id);
   LiveView view(session);
-  StreamOptions options;
-  options.on_lost = [&] {
-    view.Erase();
-    session.terminal.err << "mead: lost the coordinator at " << server->address()
-                         << "; waiting for it to come back\n";
-  };
-  const absl::Status status = ReadStream<WatchSweepResponse>(
-      *server,
-      [&](grpc::ClientContext* context) { return server->sweeps().WatchSweep(context, request); },
-      [&](const WatchSweepResponse& update) {
-        view.Show(update);
-        return !HasEnded(update.sweep().state());
-      },
-      options);
-  if (absl::IsCancelled(status)) {
-    const std::string& id = view.last().sweep().id();
-    return absl::CancelledError(absl::StrCat("interrupted; the sweep goes on (mead watch ",
-                                             id.empty() ? sweep_id : id, ", mead stop ",
-                                             id.empty() ? sweep_id : id, ")"));
-  }
-  MEAD_RETURN_IF_ERROR(status);
-  if (!HasEnded(view.last().sweep().state())) {
-    return absl::UnavailableError(
-        absl::StrCat("the coordinator at ", server->address(),
-                     " ended the watch before the sweep; watch it again"));
-  }
+  MEAD_ASSIGN_OR_RETURN(
+      const WatchSweepResponse last,
+      FollowSweep(session, *server, sweep_id,
+                  {.on_update = [&](const WatchSweepResponse& update) { view.Show(update); },
+                   .clear = [&] { view.Erase(); }}));
   if (session.format == OutputFormat::kTable) {
     view.Erase();
     if (!session.terminal.out_is_tty) session.terminal.out << "\n";
-    PrintSummary(session.terminal, view.last().sweep(), view.last().trials(),
-                 view.last().configurations());
+    PrintSummary(session.terminal, last.sweep(), last.trials(), last.configurations());
     if (!session.http().empty()) {
       session.terminal.out << "status page http://" << session.http() << "/\n";
     }
   } else if (session.names_only()) {
-    session.terminal.out << view.last().sweep().id() << "\n";
+    session.terminal.out << last.sweep().id() << "\n";
   }
-  return view.last().sweep().state() == mead::v1::SWEEP_STATE_SUCCEEDED ? kExitDone : kExitFailed;
+  return last.sweep().state() == mead::v1::SWEEP_STATE_SUCCEEDED ? kExitDone : kExitFailed;
 }
 
 }  // namespace mead::client
