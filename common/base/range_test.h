@@ -12,6 +12,7 @@
 
 namespace mead {
 
+inline constexpr int kRangeTestSteps = 100;  // where nothing else is said
 inline constexpr int kMaxRangeTestSteps = 1000;
 
 // Its curve's names among a trial's metrics; a point's step counts from 1 there.

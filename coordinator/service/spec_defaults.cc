@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "common/base/range_test.h"
 #include "coordinator/service/kvasir_recipe.h"
 
 namespace mead::service {
@@ -35,9 +36,10 @@ void FillCheckpointDefaults(v1::CheckpointConfig& checkpoint) {
 }
 
 void FillLrRangeDefaults(v1::LrRange& range) {
-  if (!range.has_min_lr()) range.set_min_lr(1e-7);
-  if (!range.has_max_lr()) range.set_max_lr(10);
-  if (!range.has_steps()) range.set_steps(100);
+  const RangeTestOptions defaults;
+  if (!range.has_min_lr()) range.set_min_lr(defaults.min_lr);
+  if (!range.has_max_lr()) range.set_max_lr(defaults.max_lr);
+  if (!range.has_steps()) range.set_steps(kRangeTestSteps);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace mead::trainer {
 
 RangeTestOptions ToRangeTestOptions(const v1::LrRange& range) {
-  RangeTestOptions options{.steps = range.has_steps() ? range.steps() : 100};
+  RangeTestOptions options{.steps = range.has_steps() ? range.steps() : kRangeTestSteps};
   if (range.has_min_lr()) options.min_lr = range.min_lr();
   if (range.has_max_lr()) options.max_lr = range.max_lr();
   return options;

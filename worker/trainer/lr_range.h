@@ -26,7 +26,7 @@ RangeTest RunRangeTest(
 
 v1::AttachRequest RangeTestReport(const RangeTest& test);
 
-// "the smoothed loss rose to 4 times its smallest at step 83 of 100, learning rate 2.1"
+// "the smoothed loss rose above 4 times its smallest at step 83 of 100, learning rate 2.1"
 std::string RangeTestWords(const RangeTest& test);
 
 }  // namespace mead::trainer
