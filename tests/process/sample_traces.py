@@ -52,3 +52,13 @@ def accepted(attempts, epochs):
                 if starts[i] <= place < end:
                     used[place[0]].extend(samples)
     return used, starts
+
+
+def check_each_picture_once(case, attempts, epochs, count):
+    """Also that one attempt went on within an epoch. Returns how many steps ranks did in all."""
+    used, starts = accepted(attempts, epochs)
+    print(f"attempts began at (epoch, step) {starts}")
+    case.assertTrue(any(step > 0 for _, step in starts), "one went on within an epoch")
+    for epoch in range(1, epochs + 1):
+        case.assertEqual(sorted(used[epoch]), list(range(count)), f"epoch {epoch}")
+    return sum(len(trace.steps) for ranks in attempts.values() for trace in ranks)

@@ -8,7 +8,7 @@ import random
 import unittest
 
 from cluster import Cluster, wait_for
-from sample_traces import accepted, traces
+from sample_traces import check_each_picture_once, traces
 
 EPOCHS = 2
 BATCH = 16
@@ -66,12 +66,7 @@ class LedgerTest(unittest.TestCase):
 
             attempts = traces(folder, trial_id)
             self.assertGreaterEqual(len(attempts), 4)
-            used, starts = accepted(attempts, EPOCHS)
-            print(f"attempts began at (epoch, step) {starts}")
-            self.assertTrue(any(step > 0 for _, step in starts), "one went on within an epoch")
-            for epoch in range(1, EPOCHS + 1):
-                self.assertEqual(sorted(used[epoch]), list(range(count)), f"epoch {epoch}")
-            repeated = sum(len(trace.steps) for ranks in attempts.values() for trace in ranks)
+            repeated = check_each_picture_once(self, attempts, EPOCHS, count)
             self.assertGreater(repeated, 2 * EPOCHS * per_epoch, "some steps were done again")
 
             # Weights, optimizer and average have the same bits as without a fault, and so do

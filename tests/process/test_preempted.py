@@ -5,7 +5,7 @@ import signal
 import unittest
 
 from cluster import Cluster, wait_for
-from sample_traces import accepted, traces
+from sample_traces import check_each_picture_once, traces
 
 EPOCHS = 2
 BATCH = 16
@@ -56,13 +56,7 @@ class PreemptedTest(unittest.TestCase):
             self.assertEqual(trial["attempt"], 3)
             self.assertNotIn(name, trial["workers"])
 
-            attempts = traces(folder, trial_id)
-            used, starts = accepted(attempts, EPOCHS)
-            print(f"attempts began at (epoch, step) {starts}")
-            self.assertTrue(any(step > 0 for _, step in starts), "one went on within an epoch")
-            for epoch in range(1, EPOCHS + 1):
-                self.assertEqual(sorted(used[epoch]), list(range(count)), f"epoch {epoch}")
-            fed = sum(len(trace.steps) for ranks in attempts.values() for trace in ranks)
+            fed = check_each_picture_once(self, traces(folder, trial_id), EPOCHS, count)
             self.assertEqual(fed, 2 * EPOCHS * -(-count // BATCH), "no step was done twice")
 
             self.assertEqual(trial["latestCheckpoint"]["digest"],

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "tests/unit/trainer/example_manifest.h"
 #include "worker/train/errors.h"
 
 namespace mead::trainer {
@@ -15,30 +16,13 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// Three validation pictures among four.
-dataset::Manifest Example() {
-  dataset::Manifest manifest;
-  manifest.classes = {"polyp", "normal"};
-  const auto add = [&manifest](const char* key, uint32_t class_id, dataset::Split split) {
-    dataset::Sample& sample = manifest.samples.emplace_back();
-    sample.key = key;
-    sample.class_id = class_id;
-    sample.split = split;
-  };
-  add("polyp/1.jpg", 0, dataset::Split::kVal);
-  add("polyp/2.jpg", 0, dataset::Split::kTrain);
-  add("normal/3.jpg", 1, dataset::Split::kVal);
-  add("normal/4.jpg", 1, dataset::Split::kVal);
-  return manifest;
-}
-
 constexpr uint64_t kLast[] = {2};
 constexpr uint64_t kFirstTwo[] = {0, 1};
 constexpr float kOfLast[] = {-0.1f, -2.4f};
 constexpr float kOfFirstTwo[] = {-0.2f, -1.7f, -3.0f, -0.05f};
 
 TEST(EvaluationRecord, PicturesLieInTheSplitsOrderWhateverTheBatches) {
-  EvaluationRecord record(Example());
+  EvaluationRecord record(ExampleManifest());
   const auto alone = train::MakeCommunicator({}, nullptr);
   record.Add(kLast, kOfLast);
   record.Add(kFirstTwo, kOfFirstTwo);
@@ -61,7 +45,7 @@ TEST(EvaluationRecord, PicturesLieInTheSplitsOrderWhateverTheBatches) {
 
 TEST(EvaluationRecord, APictureThatIsMissingOrComesTwiceIsAnError) {
   const auto alone = train::MakeCommunicator({}, nullptr);
-  EvaluationRecord record(Example());
+  EvaluationRecord record(ExampleManifest());
   record.Add(kFirstTwo, kOfFirstTwo);
   try {
     record.Join(*alone);
@@ -82,7 +66,7 @@ TEST(EvaluationRecord, APictureThatIsMissingOrComesTwiceIsAnError) {
 
 TEST(EvaluationRecord, ADivergedNetworkHasNoCalibration) {
   const auto alone = train::MakeCommunicator({}, nullptr);
-  EvaluationRecord record(Example());
+  EvaluationRecord record(ExampleManifest());
   constexpr float kBroken[] = {NAN, NAN};
   record.Add(kLast, kBroken);
   record.Add(kFirstTwo, kOfFirstTwo);
@@ -94,7 +78,7 @@ TEST(EvaluationRecord, ADivergedNetworkHasNoCalibration) {
 }
 
 TEST(EvaluationRecord, ASplitBeyondTheBoundIsNotKept) {
-  EvaluationRecord record(Example(), /*max_values=*/5);
+  EvaluationRecord record(ExampleManifest(), /*max_values=*/5);
   EXPECT_FALSE(record.kept());
   record.Add(kLast, kOfLast);
   record.Join(*train::MakeCommunicator({}, nullptr));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/trainer/example_manifest.h"
 #include "worker/train/errors.h"
 
 namespace mead::trainer {
@@ -14,19 +15,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-// Two classes, three pictures to evaluate.
-dataset::Manifest Example() {
-  dataset::Manifest manifest;
-  manifest.classes = {"polyp", "normal"};
-  for (const uint32_t class_id : {0, 1, 1}) {
-    dataset::Sample& sample = manifest.samples.emplace_back();
-    sample.key = std::to_string(manifest.samples.size());
-    sample.class_id = class_id;
-    sample.split = dataset::Split::kVal;
-  }
-  return manifest;
-}
 
 class EvaluationTest : public ::testing::Test {
  protected:
@@ -46,7 +34,7 @@ class EvaluationTest : public ::testing::Test {
   }
 
   const std::shared_ptr<train::Communicator> alone_ = train::MakeCommunicator({}, nullptr);
-  Evaluation evaluation_{Example()};
+  Evaluation evaluation_{ExampleManifest()};
 };
 
 TEST_F(EvaluationTest, CountsEveryPictureAndMeansTheLoss) {
