@@ -67,21 +67,47 @@ inline void Transpose(const __m512i* in, __m512i* out) {
   }
 }
 
+// Where a product of 64 columns goes: float32, row after row, which may be added to; or
+// rounded, rows `stride` apart.
+struct FloatSums {
+  float* to;
+
+  FloatSums From(int64_t row) const { return {to + row * kConvPanelColumns}; }
+  __m512 Read(int r, int v) const {
+    return _mm512_loadu_ps(to + r * kConvPanelColumns + v * kLanes);
+  }
+  void Write(int r, int v, __m512 sum) const {
+    _mm512_storeu_ps(to + r * kConvPanelColumns + v * kLanes, sum);
+  }
+};
+struct RoundedSums {
+  uint16_t* to;
+  int64_t stride;
+
+  RoundedSums From(int64_t row) const { return {to + row * stride, stride}; }
+  void Write(int r, int v, __m512 sum) const { Store(to + r * stride + v * kLanes, sum); }
+};
+
 // sums[kRows][64] (+)= rows * panel over `pairs` of the inner dimension, the sums in
 // registers throughout. panel: [pairs][64] elements of two bfloat16. Pair p of row r is the
 // 32-bit element at rows + r * row_stride + p * pair_stride. kAdd: to what sums holds.
-template <int kRows, bool kAdd>
+// ahead: `pairs` cache lines from here on are fetched into the second-level cache meanwhile.
+template <int kRows, bool kAdd, typename Sums>
 inline __attribute__((always_inline)) void MultiplyRows(const uint32_t* rows, int64_t row_stride,
                                                         int64_t pair_stride, const uint32_t* panel,
-                                                        int64_t pairs, float* sums) {
+                                                        int64_t pairs, const uint32_t* ahead,
+                                                        const Sums& sums) {
   constexpr int kVectors = kConvPanelColumns / kLanes;
   __m512 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] =
-          kAdd ? _mm512_loadu_ps(sums + r * kConvPanelColumns + v * kLanes) : _mm512_setzero_ps();
+      if constexpr (kAdd) {
+        sum[r][v] = sums.Read(r, v);
+      } else {
+        sum[r][v] = _mm512_setzero_ps();
+      }
     }
   }
   for (int64_t p = 0; p < pairs; ++p) {
@@ -90,6 +116,7 @@ inline __attribute__((always_inline)) void MultiplyRows(const uint32_t* rows, in
     for (int v = 0; v < kVectors; ++v) {
       column[v] = _mm512_loadu_si512(panel + p * kConvPanelColumns + v * kLanes);
     }
+    _mm_prefetch(reinterpret_cast<const char*>(ahead + p * kLanes), _MM_HINT_T1);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       int pair;
@@ -104,37 +131,41 @@ inline __attribute__((always_inline)) void MultiplyRows(const uint32_t* rows, in
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(sums + r * kConvPanelColumns + v * kLanes, sum[r][v]);
-    }
+    for (int v = 0; v < kVectors; ++v) sums.Write(r, v, sum[r][v]);
   }
 }
 
 // product[count][64] = rows[count][inner] * panel[inner / 2][64, 2]: six rows at a time fill
-// the registers.
+// the registers. Meanwhile memory is fetched that is needed next: the panel after this one,
+// which six rows alone would wait for, and then what lies at `more`.
+template <typename Sums>
 inline void MultiplyPanel(const uint16_t* rows, int64_t count, int64_t inner, const uint16_t* panel,
-                          float* product) {
+                          const uint16_t* more, Sums product) {
   // Elements of two; nothing is read through these pointers but by instructions that take
   // any address.
   const auto* row = reinterpret_cast<const uint32_t*>(rows);
   const auto* columns = reinterpret_cast<const uint32_t*>(panel);
   const int64_t pairs = inner / 2;
+  const uint32_t* ahead = columns + pairs * kConvPanelColumns;
+  const uint32_t* const ahead_end = ahead + pairs * kConvPanelColumns;
   for (; count >= 6; count -= 6) {
-    MultiplyRows<6, false>(row, pairs, 1, columns, pairs, product);
+    MultiplyRows<6, false>(row, pairs, 1, columns, pairs, ahead, product);
     row += 6 * pairs;
-    product += 6 * kConvPanelColumns;
+    product = product.From(6);
+    ahead += pairs * kLanes;
+    if (ahead == ahead_end) ahead = reinterpret_cast<const uint32_t*>(more);
   }
   switch (count) {
     case 5:
-      return MultiplyRows<5, false>(row, pairs, 1, columns, pairs, product);
+      return MultiplyRows<5, false>(row, pairs, 1, columns, pairs, ahead, product);
     case 4:
-      return MultiplyRows<4, false>(row, pairs, 1, columns, pairs, product);
+      return MultiplyRows<4, false>(row, pairs, 1, columns, pairs, ahead, product);
     case 3:
-      return MultiplyRows<3, false>(row, pairs, 1, columns, pairs, product);
+      return MultiplyRows<3, false>(row, pairs, 1, columns, pairs, ahead, product);
     case 2:
-      return MultiplyRows<2, false>(row, pairs, 1, columns, pairs, product);
+      return MultiplyRows<2, false>(row, pairs, 1, columns, pairs, ahead, product);
     case 1:
-      return MultiplyRows<1, false>(row, pairs, 1, columns, pairs, product);
+      return MultiplyRows<1, false>(row, pairs, 1, columns, pairs, ahead, product);
     default:
       return;
   }

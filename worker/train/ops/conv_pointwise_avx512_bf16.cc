@@ -31,15 +31,10 @@ void PackWeight(const uint16_t* weight, int64_t inner, int64_t columns, bool tra
 }
 
 void Multiply(const uint16_t* x, int64_t pixels, int64_t inner, const uint16_t* weight,
-              int64_t columns, float* product, uint16_t* y) {
+              int64_t columns, uint16_t* y) {
   for (int64_t first = 0; first < columns; first += kConvPanelColumns) {
-    MultiplyPanel(x, pixels, inner, weight + first * inner, product);
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-      for (int64_t column = 0; column < kConvPanelColumns; column += kLanes) {
-        Store(y + pixel * columns + first + column,
-              _mm512_loadu_ps(product + pixel * kConvPanelColumns + column));
-      }
-    }
+    MultiplyPanel(x, pixels, inner, weight + first * inner, x + pixels * inner,
+                  RoundedSums{y + first, columns});
   }
 }
 

@@ -18,6 +18,8 @@ namespace {
 
 // Pixels that a thread multiplies with every panel of the weight at a time.
 constexpr int64_t kPixelsAtATime = 48;
+// A kernel takes so many at once: threads get whole ones, but for the last.
+constexpr int64_t kPixelsAtOnce = 6;
 
 at::Tensor Bfloats(int64_t count) {
   return at::empty({count}, at::device(at::kCPU).dtype(at::kBFloat16));
@@ -53,20 +55,17 @@ struct Places {
   const ConvShape& s;
 };
 
-// Does `lot(first, last, product, aside)` for all pixels; aside: [pixels, channels].
+// Does `lot(first, last, aside)` for all pixels; aside: [pixels, channels].
 template <typename Lot>
 void ForLots(int64_t pixels, int64_t channels_aside, const Lot& lot) {
-  const int64_t product_size = kPixelsAtATime * kConvPanelColumns;
-  const int64_t thread_size = product_size + kPixelsAtATime * channels_aside / 2;
-  const at::Tensor threads =
-      at::empty({at::get_num_threads() * thread_size}, at::device(at::kCPU).dtype(at::kFloat));
-  at::parallel_for(0, at::ceil_div<int64_t>(pixels, kPixelsAtATime), 1,
+  const int64_t thread_size = kPixelsAtATime * channels_aside;
+  const at::Tensor threads = Bfloats(at::get_num_threads() * thread_size);
+  at::parallel_for(0, at::ceil_div<int64_t>(pixels, kPixelsAtOnce), 1,
                    [&](int64_t begin, int64_t end) {
-                     float* own = threads.data_ptr<float>() + at::get_thread_num() * thread_size;
-                     for (int64_t i = begin; i < end; ++i) {
-                       const int64_t first = i * kPixelsAtATime;
-                       lot(first, std::min(first + kPixelsAtATime, pixels), own,
-                           reinterpret_cast<uint16_t*>(own + product_size));
+                     uint16_t* aside = Bits(threads) + at::get_thread_num() * thread_size;
+                     const int64_t last = std::min(end * kPixelsAtOnce, pixels);
+                     for (int64_t i = begin * kPixelsAtOnce; i < last; i += kPixelsAtATime) {
+                       lot(i, std::min(i + kPixelsAtATime, last), aside);
                      }
                    });
 }
@@ -94,10 +93,7 @@ bool PointwiseSupported(const ConvShape& s) {
 
 bool PointwiseWins(const ConvShape& s) {
   constexpr int64_t kFewestPixels = 256;  // for packing the weight
-  const int64_t fewest = std::min(s.in_c, s.out_c);
-  const int64_t most = std::max(s.in_c, s.out_c);
-  return PointwiseSupported(s) && s.n * s.out_h * s.out_w >= kFewestPixels && fewest >= 256 &&
-         most >= (s.stride == 1 ? 1024 : 512);
+  return PointwiseSupported(s) && s.n * s.out_h * s.out_w >= kFewestPixels;
 }
 
 void PointwiseForward(const PointwiseKernels& kernels, const c10::BFloat16* x,
@@ -108,13 +104,13 @@ void PointwiseForward(const PointwiseKernels& kernels, const c10::BFloat16* x,
   const bool dense = s.stride == 1;
   const Places places(s);
   ForLots(s.n * s.out_h * s.out_w, dense ? 0 : s.in_c,
-          [&](int64_t first, int64_t last, float* product, uint16_t* aside) {
+          [&](int64_t first, int64_t last, uint16_t* aside) {
             for (int64_t pixel = first; !dense && pixel < last; ++pixel) {
               std::memcpy(aside + (pixel - first) * s.in_c, from + places.Of(pixel) * s.in_c,
                           static_cast<size_t>(s.in_c) * sizeof(uint16_t));
             }
             kernels.multiply(dense ? from + first * s.in_c : aside, last - first, s.in_c,
-                             Bits(packed), s.out_c, product, to + first * s.out_c);
+                             Bits(packed), s.out_c, to + first * s.out_c);
           });
 }
 
@@ -134,9 +130,9 @@ void PointwiseInputGradient(const PointwiseKernels& kernels, const c10::BFloat16
     });
   }
   ForLots(s.n * s.out_h * s.out_w, dense ? 0 : s.in_c,
-          [&](int64_t first, int64_t last, float* product, uint16_t* aside) {
+          [&](int64_t first, int64_t last, uint16_t* aside) {
             kernels.multiply(from + first * s.out_c, last - first, s.out_c, Bits(packed), s.in_c,
-                             product, dense ? to + first * s.in_c : aside);
+                             dense ? to + first * s.in_c : aside);
             for (int64_t pixel = first; !dense && pixel < last; ++pixel) {
               std::memcpy(to + places.Of(pixel) * s.in_c, aside + (pixel - first) * s.in_c,
                           static_cast<size_t>(s.in_c) * sizeof(uint16_t));

@@ -22,7 +22,7 @@ const PointwiseKernels* ActivePointwise();
 
 // Whether the kernels can compute the shape.
 bool PointwiseSupported(const ConvShape& shape);
-// Whether there are channels enough to be faster than oneDNN.
+// Whether there are pixels enough to be faster than oneDNN.
 bool PointwiseWins(const ConvShape& shape);
 
 // x, dx: [n, in_h, in_w, in_c]. y, dy: [n, out_h, out_w, out_c]. weight: [out_c, in_c].

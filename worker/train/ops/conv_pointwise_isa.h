@@ -18,10 +18,9 @@ struct PointwiseKernels {
   // columns, [inner / 2, 64, 2].
   void (*pack_weight)(const uint16_t* weight, int64_t inner, int64_t columns, bool transposed,
                       int64_t panel, uint16_t* packed);
-  // x: [pixels, inner]. weight: all panels. product: [pixels, 64], scratch. Writes
-  // y: [pixels, columns].
+  // x: [pixels, inner]. weight: all panels. Writes y: [pixels, columns].
   void (*multiply)(const uint16_t* x, int64_t pixels, int64_t inner, const uint16_t* weight,
-                   int64_t columns, float* product, uint16_t* y);
+                   int64_t columns, uint16_t* y);
 };
 
 #if defined(__x86_64__)

@@ -211,8 +211,8 @@ void Convolve(const uint16_t* x, const WinogradPictures& pictures, int64_t inner
   for (int64_t q = 0; q < columns; q += kPanel) {
     const uint16_t* u = weight + q * kWinogradPoints * inner;
     for (int64_t i = 0; i < kWinogradPoints; ++i) {
-      MultiplyPanel(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel,
-                    m + i * tiles * kPanel);
+      MultiplyPanel(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel, x,
+                    FloatSums{m + i * tiles * kPanel});
     }
     at = first;
     for (int64_t t = 0; t < tiles; ++t, Advance(pictures, at)) {
@@ -288,9 +288,10 @@ void PackGradient(const uint16_t* dy, const WinogradPictures& pictures, int64_t 
 
 template <bool kAdd>
 void AccumulateChunk(const uint32_t* input, const uint32_t* gradient, int64_t pairs, float* sums) {
-  MultiplyRows<6, kAdd>(gradient, 1, kLanes, input, pairs, sums);
-  MultiplyRows<5, kAdd>(gradient + 6, 1, kLanes, input, pairs, sums + 6 * kPanel);
-  MultiplyRows<5, kAdd>(gradient + 11, 1, kLanes, input, pairs, sums + 11 * kPanel);
+  const FloatSums to{sums};
+  MultiplyRows<6, kAdd>(gradient, 1, kLanes, input, pairs, input, to);
+  MultiplyRows<5, kAdd>(gradient + 6, 1, kLanes, input, pairs, input, to.From(6));
+  MultiplyRows<5, kAdd>(gradient + 11, 1, kLanes, input, pairs, input, to.From(11));
 }
 
 void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, int64_t rows,
