@@ -184,10 +184,13 @@ class AppBuilder {
     CLI::App* confusion =
         Command(&app_, "confusion", "show a trial's confusion matrix and per-class figures",
                 "mead confusion TRIAL --epoch 3 --png confusion.png",
-                [this] { return Confusion(session_, id_, epoch_, png_); });
+                [this] { return Confusion(session_, id_, epoch_, pooled_, png_); });
     confusion->add_option("TRIAL", id_, kTrialHelp)->required();
     confusion->add_option("--epoch", epoch_, "an epoch, from 1; the best one by default")
         ->check(CLI::Range(1, 1'000'000));
+    confusion->add_flag("--pooled", pooled_,
+                        "of all folds of the trial's configuration together, each of its own best "
+                        "epoch (with --epoch: all of that one)");
     confusion->add_option("--png", png_, "write it as a picture, too")->type_name("FILE");
   }
 
@@ -274,7 +277,8 @@ class AppBuilder {
                 "mead dataset show kvasir-v2 --augment rotate=180,flip=both --png sheet.png",
                 [this] { return ShowDataset(session_, show_); });
     show->add_option("NAME", show_.name, "a data set");
-    show->add_option("--path", show_.path, "instead of NAME: pictures on this machine, as \"add\" takes them");
+    show->add_option("--path", show_.path,
+                     "instead of NAME: pictures on this machine, as \"add\" takes them");
     show->add_option("--png", show_.png, "the file to write")->required();
     show->add_option("--augment", show_.augment,
                      "keys of train.augment: rotate=180,flip=both,crop_scale=[0.7,1]")
@@ -390,6 +394,7 @@ class AppBuilder {
   std::string id_;
   bool follow_ = false;
   int epoch_ = 0;
+  bool pooled_ = false;
   std::string png_;
   std::vector<std::string> names_;
   TopLossesOptions top_losses_;

@@ -47,7 +47,7 @@ struct LrFindOptions {
 [[nodiscard]] absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
                                           const std::vector<std::string>& names);
 // epoch: from 1; 0 is the best one. png: a file for a heat map; empty: none.
-[[nodiscard]] absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch,
+[[nodiscard]] absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch, bool pooled,
                                             const std::string& png);
 
 // --- Predictions (commands_evaluation.cc) ---

@@ -165,15 +165,21 @@ absl::StatusOr<int> Metrics(Session& session, const std::string& trial,
   return kExitDone;
 }
 
-absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch,
+absl::StatusOr<int> Confusion(Session& session, const std::string& trial, int epoch, bool pooled,
                               const std::string& png) {
   MEAD_ASSIGN_OR_RETURN(Connection* const server, session.Server());
   mead::v1::GetConfusionRequest request;
   request.set_trial_id(trial);
   request.set_epoch(epoch);
+  request.set_pooled(pooled);
   mead::v1::GetConfusionResponse response;
   MEAD_RETURN_IF_ERROR(
       server->Call(server->sweeps(), &SweepStub::GetConfusion, request, &response));
+  // One that is too old to know the question answers for the trial alone.
+  if (pooled && !response.has_pooled()) {
+    return absl::UnimplementedError(
+        "the coordinator cannot pool folds: it is older than this client; upgrade it");
+  }
   if (!png.empty()) MEAD_RETURN_IF_ERROR(WriteConfusionPng(response, png));
   if (session.Print(response)) return kExitDone;
   if (session.names_only()) {

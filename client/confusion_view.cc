@@ -1,10 +1,12 @@
 #include "client/confusion_view.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/heat_map.h"
 #include "client/table.h"
@@ -144,14 +146,27 @@ std::string Reported(const mead::v1::GetConfusionResponse& response, const char*
   return it == response.metrics().end() ? std::string() : absl::StrFormat("%.4f", it->second);
 }
 
+// "trial swp-1-0, epoch 4", or what is pooled.
+std::string Subject(const mead::v1::GetConfusionResponse& response) {
+  if (!response.has_pooled()) {
+    return absl::StrCat("trial ", response.trial_id(), ", epoch ", response.epoch());
+  }
+  const mead::v1::PooledConfusion& pooled = response.pooled();
+  std::vector<int> epochs;
+  for (const auto& source : pooled.sources()) epochs.push_back(source.epoch());
+  return absl::StrCat("configuration ", pooled.configuration(), " of sweep ", pooled.sweep_id(),
+                      ", ", pooled.sources_size(), " of ", pooled.folds(),
+                      " folds together (epochs ", absl::StrJoin(epochs, ", "), ")");
+}
+
 }  // namespace
 
 absl::Status WriteConfusionPng(const mead::v1::GetConfusionResponse& response,
                                const std::string& path) {
   MEAD_ASSIGN_OR_RETURN(const ConfusionMatrix matrix, MatrixOf(response.confusion()));
   const std::string title =
-      absl::StrFormat("trial %s, epoch %d: accuracy %s of %d images", response.trial_id(),
-                      response.epoch(), Percent(ComputeMetrics(matrix).accuracy), matrix.total());
+      absl::StrFormat("%s: accuracy %s of %d images", Subject(response),
+                      Percent(ComputeMetrics(matrix).accuracy), matrix.total());
   MEAD_ASSIGN_OR_RETURN(const std::string png,
                         HeatMap(matrix, ClassesOf(response.confusion()), title));
   return WriteFileAtomically(path, png);
@@ -163,8 +178,8 @@ absl::Status PrintConfusion(const Terminal& terminal,
   const absl::StatusOr<ConfusionMatrix> matrix = MatrixOf(response.confusion());
   if (!matrix.ok()) return matrix.status();
   const ClassificationMetrics metrics = ComputeMetrics(*matrix);
-  terminal.out << "trial " << terminal.Paint(Colour::kBold, response.trial_id()) << ", epoch "
-               << response.epoch() << ", " << matrix->total() << " validation images\n\n";
+  terminal.out << terminal.Paint(Colour::kBold, Subject(response)) << ", " << matrix->total()
+               << " validation images\n\n";
   PrintMatrix(terminal, classes, *matrix, metrics);
   terminal.out << "\n";
   PrintClasses(terminal, classes, *matrix, metrics);

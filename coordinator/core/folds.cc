@@ -2,26 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "coordinator/core/transitions.h"
 
 namespace mead::core {
-namespace {
-
-// Those of its trials that have been made, by fold.
-std::vector<const Trial*> FoldsMade(const ClusterState& state, const Sweep& sweep,
-                                    int configuration) {
-  std::vector<const Trial*> made;
-  const auto folds = static_cast<size_t>(FoldsOf(sweep.spec));
-  const size_t begin = static_cast<size_t>(configuration) * folds;
-  for (size_t i = begin; i < std::min(begin + folds, sweep.trial_ids.size()); ++i) {
-    made.push_back(&state.trials.at(sweep.trial_ids[i]));
-  }
-  return made;
-}
-
-}  // namespace
 
 int FoldsOf(const SweepSpec& spec) {
   return std::max(1, static_cast<int>(spec.fold_train_samples.size()));
@@ -36,6 +20,17 @@ std::string TrialId(const Sweep& sweep, int trial_index) {
   std::string id = sweep.id + "-" + std::to_string(place.configuration);
   if (FoldsOf(sweep.spec) > 1) id += "." + std::to_string(place.fold + 1);
   return id;
+}
+
+std::vector<const Trial*> FoldsMade(const ClusterState& state, const Sweep& sweep,
+                                    int configuration) {
+  std::vector<const Trial*> made;
+  const auto folds = static_cast<size_t>(FoldsOf(sweep.spec));
+  const size_t begin = static_cast<size_t>(configuration) * folds;
+  for (size_t i = begin; i < std::min(begin + folds, sweep.trial_ids.size()); ++i) {
+    made.push_back(&state.trials.at(sweep.trial_ids[i]));
+  }
+  return made;
 }
 
 ConfigurationScore ScoreOf(const ClusterState& state, const Sweep& sweep, int configuration) {

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "coordinator/core/state.h"
 
@@ -24,6 +25,10 @@ FoldPlace PlaceOf(const SweepSpec& spec, int trial_index);
 
 // "<sweep id>-<configuration>", and with folds ".<fold>", from 1.
 std::string TrialId(const Sweep& sweep, int trial_index);
+
+// Those of a configuration's trials that have been made, by fold.
+std::vector<const Trial*> FoldsMade(const ClusterState& state, const Sweep& sweep,
+                                    int configuration);
 
 struct ConfigurationScore {
   int succeeded = 0;  // folds that have, and have a value: a finite objective

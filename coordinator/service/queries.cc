@@ -9,6 +9,7 @@
 #include "common/version.h"
 #include "coordinator/service/command_messages.h"
 #include "coordinator/service/configuration_view.h"
+#include "coordinator/service/confusion_view.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/leakage_view.h"
 #include "coordinator/service/manifests.h"
@@ -47,8 +48,8 @@ std::vector<v1::Condition> Queries::Conditions() const {
   }
   if (!lost.empty()) {
     add("WorkersLost",
-        absl::StrCat(lost.size(), lost.size() == 1 ? " worker is" : " workers are", " lost: ",
-                     absl::StrJoin(lost, ", "),
+        absl::StrCat(lost.size(), lost.size() == 1 ? " worker is" : " workers are",
+                     " lost: ", absl::StrJoin(lost, ", "),
                      "; their trials go on elsewhere; start the workers again, or ignore this if "
                      "they are gone for good"));
   }
@@ -67,9 +68,8 @@ v1::GetStatusResponse Queries::GetStatus() const {
     if (worker.lost) continue;
     total += static_cast<int>(worker.slots.size());
     idle += static_cast<int>(
-        std::count_if(worker.slots.begin(), worker.slots.end(), [](const core::Slot& slot) {
-          return slot.state == core::SlotState::kIdle;
-        }));
+        std::count_if(worker.slots.begin(), worker.slots.end(),
+                      [](const core::Slot& slot) { return slot.state == core::SlotState::kIdle; }));
   }
   status.set_slots_total(total);
   status.set_slots_idle(idle);
@@ -172,30 +172,8 @@ absl::StatusOr<v1::GetConfusionResponse> Queries::GetConfusion(
     const v1::GetConfusionRequest& request) const {
   const auto state = context_.engine.snapshot();
   MEAD_ASSIGN_OR_RETURN(const core::Trial* trial, FindTrial(*state, request.trial_id()));
-  MEAD_ASSIGN_OR_RETURN(const std::vector<int> epochs, context_.store.ConfusionEpochs(trial->id));
-  const int epoch = request.epoch() > 0 ? request.epoch() : trial->best_epoch;
-  if (epoch < 1 || std::find(epochs.begin(), epochs.end(), epoch) == epochs.end()) {
-    return absl::OutOfRangeError(
-        epochs.empty()
-            ? absl::StrCat("trial ", trial->id,
-                           " has no confusion matrix yet: it comes with its first epoch's report")
-            : absl::StrCat("trial ", trial->id, " has no confusion matrix of epoch ", epoch,
-                           "; there are epochs ", absl::StrJoin(epochs, ", ")));
-  }
-  MEAD_ASSIGN_OR_RETURN(const store::ConfusionRow row,
-                        context_.store.Confusion(trial->id, epoch));
-  v1::GetConfusionResponse response;
-  response.set_trial_id(trial->id);
-  response.set_epoch(epoch);
-  v1::ConfusionMatrix& confusion = *response.mutable_confusion();
-  confusion.mutable_classes()->Add(row.classes.begin(), row.classes.end());
-  confusion.mutable_counts()->Add(row.counts.begin(), row.counts.end());
-  MEAD_ASSIGN_OR_RETURN(const std::vector<store::MetricRow> metrics,
-                        context_.store.Metrics(trial->id, {}));
-  for (const store::MetricRow& metric : metrics) {
-    if (metric.epoch == epoch) (*response.mutable_metrics())[metric.name] = metric.value;
-  }
-  return response;
+  return request.pooled() ? PooledConfusionOf(context_.store, *state, *trial, request.epoch())
+                          : ConfusionOf(context_.store, *trial, request.epoch());
 }
 
 }  // namespace mead::service

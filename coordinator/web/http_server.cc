@@ -68,11 +68,18 @@ absl::StatusOr<v1::GetConfusionResponse> Confusion(const service::Queries& queri
   if (request.has_param("epoch")) {
     int epoch = 0;
     if (!absl::SimpleAtoi(request.get_param_value("epoch"), &epoch) || epoch < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("epoch is a number from 1 (0: the best), not '",
-                       request.get_param_value("epoch"), "'"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "epoch is a number from 1 (0: the best), not '", request.get_param_value("epoch"), "'"));
     }
     query.set_epoch(epoch);
+  }
+  if (request.has_param("pooled")) {
+    bool pooled = false;
+    if (!absl::SimpleAtob(request.get_param_value("pooled"), &pooled)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("pooled is true or false, not '", request.get_param_value("pooled"), "'"));
+    }
+    query.set_pooled(pooled);
   }
   return queries.GetConfusion(query);
 }
@@ -142,9 +149,8 @@ void HttpServer::Impl::AddRoutes() {
                Reply(response, Confusion(queries, request));
              });
 
-  server.Get("/healthz", [](const Request&, Response& response) {
-    response.set_content("ok\n", kText);
-  });
+  server.Get("/healthz",
+             [](const Request&, Response& response) { response.set_content("ok\n", kText); });
   server.Get("/readyz", [this](const Request&, Response& response) {
     // Ready means ready for new work; what already runs does not depend on it.
     const absl::Status admitted = context.disk.Admit();

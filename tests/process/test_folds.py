@@ -4,15 +4,15 @@ What it reports is compared with NumPy's means and SciPy's distribution; which p
 evaluated is read from the predictions files.
 """
 
-import json
 import re
 import unittest
 
 import numpy
-import safetensors
 from scipy import stats
+from sklearn import metrics
 
 from cluster import Cluster
+from predictions import read_predictions
 
 FOLDS = 3
 
@@ -37,8 +37,7 @@ class FoldsTest(unittest.TestCase):
         for configuration in range(2):
             keys = []
             for trial in self.answer["trials"][configuration * FOLDS:][:FOLDS]:
-                with safetensors.safe_open(trial["bestPredictions"]["path"], "numpy") as file:
-                    keys += json.loads(file.metadata()["keys"])
+                keys += read_predictions(trial["bestPredictions"])[2]["keys"]
             self.assertEqual(len(keys), 8 * 6)
             self.assertEqual(len(set(keys)), 8 * 6)
 
@@ -67,6 +66,24 @@ class FoldsTest(unittest.TestCase):
         for shown, expected in zip([row[2], row[3], row[4]], [d.mean(), low, high]):
             self.assertAlmostEqual(float(shown), expected, delta=5.1e-5)
         self.assertEqual(int(row[6]), int((d > 0).sum()))
+
+    def test_pooled_confusion_has_every_picture_once(self):
+        """As scikit-learn counts the predictions that the folds kept."""
+        for configuration in range(2):
+            truth, predicted = [], []
+            for trial in self.answer["trials"][configuration * FOLDS:][:FOLDS]:
+                log_p, known, _ = read_predictions(trial["bestPredictions"])
+                truth += known.tolist()
+                predicted += log_p.argmax(axis=1).tolist()
+            answer = self.cluster.get(f"trials/{self.id}-{configuration}.2/confusion?pooled=true")
+            expected = metrics.confusion_matrix(truth, predicted, labels=range(8))
+            self.assertEqual([int(n) for n in answer["confusion"]["counts"]],
+                             expected.ravel().tolist())
+            self.assertEqual([source["trialId"] for source in answer["pooled"]["sources"]],
+                             [f"{self.id}-{configuration}.{f + 1}" for f in range(FOLDS)])
+        text = self.cluster.mead("confusion", self.id, "--pooled")
+        self.assertIn(f"of sweep {self.id}, 3 of 3 folds together (epochs 1, 1, 1), "
+                      "48 validation images", text)
 
     def test_a_trial_says_which_fold_it_is(self):
         trial = f"{self.id}-1.2"

@@ -11,7 +11,6 @@ import re
 import unittest
 
 import numpy
-import safetensors
 import safetensors.torch
 import torch
 import torchvision
@@ -21,14 +20,9 @@ from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cluster import Cluster
+from predictions import read_predictions
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-
-
-def read_predictions(artifact):
-    with safetensors.safe_open(artifact["path"], "numpy") as file:
-        return (file.get_tensor("log_probabilities"), file.get_tensor("truth"),
-                {key: json.loads(file.metadata()[key]) for key in ("keys", "classes", "epoch")})
 
 
 def pixels_of(path):

@@ -75,6 +75,32 @@ TEST(Confusion, ShowsTheCalibrationThatTheEpochReported) {
               HasSubstr("\ncalibration error  0.0813  (0.0200 at temperature 1.7500)\n"));
 }
 
+TEST(Confusion, SaysWhatIsPooled) {
+  FakeServer server;
+  ClientHome home;
+  home.Set("MEAD_SERVER", server.address());
+  server.state().confusion = Example();
+  mead::v1::PooledConfusion& pooled = *server.state().confusion.mutable_pooled();
+  pooled.set_sweep_id("swp-1");
+  pooled.set_configuration(2);
+  pooled.set_folds(3);
+  for (const int epoch : {4, 7}) pooled.add_sources()->set_epoch(epoch);
+  EXPECT_THAT(home.Run({"confusion", "swp-1-2.1", "--pooled"}).out,
+              HasSubstr("configuration 2 of sweep swp-1, 2 of 3 folds together (epochs 4, 7), 300 "
+                        "validation images\n"));
+  EXPECT_THAT(home.Run({"confusion", "swp-1-2.1"}).out, HasSubstr("trial swp-1-0, epoch 4, 300"));
+}
+
+TEST(Confusion, AnOldCoordinatorsAnswerIsNotTakenForPooled) {
+  FakeServer server;
+  ClientHome home;
+  home.Set("MEAD_SERVER", server.address());
+  server.state().confusion = Example();
+  const ClientResult result = home.Run({"confusion", "swp-1-0", "--pooled"});
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("cannot pool folds"));
+}
+
 TEST(Confusion, IsWrittenAsAPicture) {
   FakeServer server;
   ClientHome home;

@@ -98,6 +98,7 @@ class Sweeps final : public mead::v1::SweepService::Service {
     const Guard guard(state_.mutex);
     if (request->epoch() > 5) return {StatusCode::OUT_OF_RANGE, "no epoch 9 yet; 1 to 5"};
     *response = state_.confusion;
+    if (!request->pooled()) response->clear_pooled();
     return Status::OK;
   }
   Status GetLogs(ServerContext*, const mead::v1::GetLogsRequest*,
