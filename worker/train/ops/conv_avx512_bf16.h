@@ -135,25 +135,26 @@ inline __attribute__((always_inline)) void MultiplyRows(const uint32_t* rows, in
   }
 }
 
-// product[count][64] = rows[count][inner] * panel[inner / 2][64, 2]: six rows at a time fill
-// the registers. Meanwhile memory is fetched that is needed next: the panel after this one,
-// which six rows alone would wait for, and then what lies at `more`.
+// product[count][64] = rows[count][inner] * panel[inner / 2][64, 2]. Meanwhile memory is
+// fetched that is needed next: the panel after this one, which its first rows would wait for,
+// and then the rows after these.
 template <typename Sums>
 inline void MultiplyPanel(const uint16_t* rows, int64_t count, int64_t inner, const uint16_t* panel,
-                          const uint16_t* more, Sums product) {
+                          Sums product) {
   // Elements of two; nothing is read through these pointers but by instructions that take
   // any address.
   const auto* row = reinterpret_cast<const uint32_t*>(rows);
   const auto* columns = reinterpret_cast<const uint32_t*>(panel);
   const int64_t pairs = inner / 2;
+  const uint32_t* const more = row + count * pairs;
   const uint32_t* ahead = columns + pairs * kConvPanelColumns;
   const uint32_t* const ahead_end = ahead + pairs * kConvPanelColumns;
-  for (; count >= 6; count -= 6) {
-    MultiplyRows<6, false>(row, pairs, 1, columns, pairs, ahead, product);
-    row += 6 * pairs;
-    product = product.From(6);
+  for (; count >= kConvRowsAtOnce; count -= kConvRowsAtOnce) {
+    MultiplyRows<kConvRowsAtOnce, false>(row, pairs, 1, columns, pairs, ahead, product);
+    row += kConvRowsAtOnce * pairs;
+    product = product.From(kConvRowsAtOnce);
     ahead += pairs * kLanes;
-    if (ahead == ahead_end) ahead = reinterpret_cast<const uint32_t*>(more);
+    if (ahead == ahead_end) ahead = more;
   }
   switch (count) {
     case 5:

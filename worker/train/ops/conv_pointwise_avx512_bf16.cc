@@ -33,8 +33,7 @@ void PackWeight(const uint16_t* weight, int64_t inner, int64_t columns, bool tra
 void Multiply(const uint16_t* x, int64_t pixels, int64_t inner, const uint16_t* weight,
               int64_t columns, uint16_t* y) {
   for (int64_t first = 0; first < columns; first += kConvPanelColumns) {
-    MultiplyPanel(x, pixels, inner, weight + first * inner, x + pixels * inner,
-                  RoundedSums{y + first, columns});
+    MultiplyPanel(x, pixels, inner, weight + first * inner, RoundedSums{y + first, columns});
   }
 }
 

@@ -2,24 +2,17 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/ceil_div.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "worker/train/ops/conv_cpu_isa.h"
-
-#ifndef _OPENMP
-#error "at::parallel_for would run on one thread: compile with -fopenmp"
-#endif
+#include "worker/train/ops/conv_lots.h"
 
 namespace mead::train {
 namespace {
 
 // Pixels that a thread multiplies with every panel of the weight at a time.
 constexpr int64_t kPixelsAtATime = 48;
-// A kernel takes so many at once: threads get whole ones, but for the last.
-constexpr int64_t kPixelsAtOnce = 6;
 
 at::Tensor Bfloats(int64_t count) {
   return at::empty({count}, at::device(at::kCPU).dtype(at::kBFloat16));
@@ -55,20 +48,19 @@ struct Places {
   const ConvShape& s;
 };
 
-// Does `lot(first, last, aside)` for all pixels; aside: [pixels, channels].
-template <typename Lot>
-void ForLots(int64_t pixels, int64_t channels_aside, const Lot& lot) {
-  const int64_t thread_size = kPixelsAtATime * channels_aside;
-  const at::Tensor threads = Bfloats(at::get_num_threads() * thread_size);
-  at::parallel_for(0, at::ceil_div<int64_t>(pixels, kPixelsAtOnce), 1,
-                   [&](int64_t begin, int64_t end) {
-                     uint16_t* aside = Bits(threads) + at::get_thread_num() * thread_size;
-                     const int64_t last = std::min(end * kPixelsAtOnce, pixels);
-                     for (int64_t i = begin * kPixelsAtOnce; i < last; i += kPixelsAtATime) {
-                       lot(i, std::min(i + kPixelsAtATime, last), aside);
-                     }
-                   });
-}
+// Where each thread keeps a lot's pixels that lie apart: [pixels, channels] of its own.
+class PixelsAside {
+ public:
+  explicit PixelsAside(int64_t channels)
+      : thread_size_(kPixelsAtATime * channels),
+        memory_(Bfloats(at::get_num_threads() * thread_size_)) {}
+
+  uint16_t* Own() const { return Bits(memory_) + at::get_thread_num() * thread_size_; }
+
+ private:
+  int64_t thread_size_;
+  at::Tensor memory_;
+};
 
 }  // namespace
 
@@ -103,15 +95,16 @@ void PointwiseForward(const PointwiseKernels& kernels, const c10::BFloat16* x,
   auto* to = reinterpret_cast<uint16_t*>(y);
   const bool dense = s.stride == 1;
   const Places places(s);
-  ForLots(s.n * s.out_h * s.out_w, dense ? 0 : s.in_c,
-          [&](int64_t first, int64_t last, uint16_t* aside) {
-            for (int64_t pixel = first; !dense && pixel < last; ++pixel) {
-              std::memcpy(aside + (pixel - first) * s.in_c, from + places.Of(pixel) * s.in_c,
-                          static_cast<size_t>(s.in_c) * sizeof(uint16_t));
-            }
-            kernels.multiply(dense ? from + first * s.in_c : aside, last - first, s.in_c,
-                             Bits(packed), s.out_c, to + first * s.out_c);
-          });
+  const PixelsAside pixels_aside(dense ? 0 : s.in_c);
+  ForLots(s.n * s.out_h * s.out_w, kPixelsAtATime, [&](int64_t first, int64_t last) {
+    uint16_t* const aside = pixels_aside.Own();
+    for (int64_t pixel = first; !dense && pixel < last; ++pixel) {
+      std::memcpy(aside + (pixel - first) * s.in_c, from + places.Of(pixel) * s.in_c,
+                  static_cast<size_t>(s.in_c) * sizeof(uint16_t));
+    }
+    kernels.multiply(dense ? from + first * s.in_c : aside, last - first, s.in_c, Bits(packed),
+                     s.out_c, to + first * s.out_c);
+  });
 }
 
 void PointwiseInputGradient(const PointwiseKernels& kernels, const c10::BFloat16* dy,
@@ -129,15 +122,16 @@ void PointwiseInputGradient(const PointwiseKernels& kernels, const c10::BFloat16
                   static_cast<size_t>((end - begin) * row_size) * sizeof(uint16_t));
     });
   }
-  ForLots(s.n * s.out_h * s.out_w, dense ? 0 : s.in_c,
-          [&](int64_t first, int64_t last, uint16_t* aside) {
-            kernels.multiply(from + first * s.out_c, last - first, s.out_c, Bits(packed), s.in_c,
-                             dense ? to + first * s.in_c : aside);
-            for (int64_t pixel = first; !dense && pixel < last; ++pixel) {
-              std::memcpy(to + places.Of(pixel) * s.in_c, aside + (pixel - first) * s.in_c,
-                          static_cast<size_t>(s.in_c) * sizeof(uint16_t));
-            }
-          });
+  const PixelsAside pixels_aside(dense ? 0 : s.in_c);
+  ForLots(s.n * s.out_h * s.out_w, kPixelsAtATime, [&](int64_t first, int64_t last) {
+    uint16_t* const aside = pixels_aside.Own();
+    kernels.multiply(from + first * s.out_c, last - first, s.out_c, Bits(packed), s.in_c,
+                     dense ? to + first * s.in_c : aside);
+    for (int64_t pixel = first; !dense && pixel < last; ++pixel) {
+      std::memcpy(to + places.Of(pixel) * s.in_c, aside + (pixel - first) * s.in_c,
+                  static_cast<size_t>(s.in_c) * sizeof(uint16_t));
+    }
+  });
 }
 
 }  // namespace mead::train

@@ -17,5 +17,7 @@ struct ConvShape {
 
 // Channels are dealt with in panels of up to so many: four vectors of AVX-512.
 inline constexpr int64_t kConvPanelColumns = 64;
+// And multiplied with so many rows (pixels, tiles) at once: the sums fill the registers.
+inline constexpr int64_t kConvRowsAtOnce = 6;
 
 }  // namespace mead::train

@@ -211,7 +211,7 @@ void Convolve(const uint16_t* x, const WinogradPictures& pictures, int64_t inner
   for (int64_t q = 0; q < columns; q += kPanel) {
     const uint16_t* u = weight + q * kWinogradPoints * inner;
     for (int64_t i = 0; i < kWinogradPoints; ++i) {
-      MultiplyPanel(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel, x,
+      MultiplyPanel(v + i * tiles * inner, tiles, inner, u + i * inner * kPanel,
                     FloatSums{m + i * tiles * kPanel});
     }
     at = first;
@@ -286,12 +286,14 @@ void PackGradient(const uint16_t* dy, const WinogradPictures& pictures, int64_t 
   }
 }
 
+// next: the gradient's following rows, of as many pairs.
 template <bool kAdd>
-void AccumulateChunk(const uint32_t* input, const uint32_t* gradient, int64_t pairs, float* sums) {
+void AccumulateChunk(const uint32_t* input, const uint32_t* gradient, const uint32_t* next,
+                     int64_t pairs, float* sums) {
   const FloatSums to{sums};
-  MultiplyRows<6, kAdd>(gradient, 1, kLanes, input, pairs, input, to);
-  MultiplyRows<5, kAdd>(gradient + 6, 1, kLanes, input, pairs, input, to.From(6));
-  MultiplyRows<5, kAdd>(gradient + 11, 1, kLanes, input, pairs, input, to.From(11));
+  MultiplyRows<6, kAdd>(gradient, 1, kLanes, input, pairs, next, to);
+  MultiplyRows<5, kAdd>(gradient + 6, 1, kLanes, input, pairs, next, to.From(6));
+  MultiplyRows<5, kAdd>(gradient + 11, 1, kLanes, input, pairs, next, to.From(11));
 }
 
 void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, int64_t rows,
@@ -304,10 +306,11 @@ void Accumulate(const uint32_t* input, const uint32_t* gradient, int64_t pairs, 
     const int64_t count = pairs - p < step ? pairs - p : step;
     for (int64_t r = 0; r < rows; r += kLanes) {
       const uint32_t* of_rows = gradient + r * pairs + p * kLanes;
+      const uint32_t* next = of_rows + pairs * kLanes;
       if (first && p == 0) {
-        AccumulateChunk<false>(input + p * kPanel, of_rows, count, sums + r * kPanel);
+        AccumulateChunk<false>(input + p * kPanel, of_rows, next, count, sums + r * kPanel);
       } else {
-        AccumulateChunk<true>(input + p * kPanel, of_rows, count, sums + r * kPanel);
+        AccumulateChunk<true>(input + p * kPanel, of_rows, next, count, sums + r * kPanel);
       }
     }
   }

@@ -7,10 +7,7 @@
 #include <algorithm>
 
 #include "worker/train/ops/conv_cpu_isa.h"
-
-#ifndef _OPENMP
-#error "at::parallel_for would run on one thread: compile with -fopenmp"
-#endif
+#include "worker/train/ops/conv_lots.h"
 
 namespace mead::train {
 namespace {
@@ -19,8 +16,6 @@ namespace {
 // its second-level cache of 1 MiB, unless the transformed weight is much larger, which
 // is read anew for each lot.
 int64_t TilesAtATime(int64_t inner) { return inner < 256 ? 24 : 66; }
-// A kernel takes so many at once: threads get whole ones, but for the last.
-constexpr int64_t kTilesAtOnce = 6;
 // The weight's gradient is summed up in parts, each by one thread: what one core has packed
 // another would fetch from its cache, which takes as long as the multiplication. As many
 // parts as their sums have room for.
@@ -85,14 +80,10 @@ void Convolve(const WinogradKernels& kernels, const uint16_t* x, const uint16_t*
   const int64_t v_size = kWinogradPoints * lot * inner / 2;  // floats
   const int64_t thread_size = v_size + kWinogradPoints * lot * kConvPanelColumns;
   const at::Tensor threads = Floats(at::get_num_threads() * thread_size);
-  const int64_t tiles = pictures.tiles();
-  at::parallel_for(0, at::ceil_div(tiles, kTilesAtOnce), 1, [&](int64_t begin, int64_t end) {
-    auto* own = Memory<float>(threads) + at::get_thread_num() * thread_size;
-    const int64_t last = std::min(end * kTilesAtOnce, tiles);
-    for (int64_t first = begin * kTilesAtOnce; first < last; first += lot) {
-      kernels.convolve(x, pictures, inner, u, columns, first, std::min(first + lot, last),
-                       Memory<uint16_t>(zeros), reinterpret_cast<uint16_t*>(own), own + v_size, y);
-    }
+  ForLots(pictures.tiles(), lot, [&](int64_t first, int64_t last) {
+    float* const own = Memory<float>(threads) + at::get_thread_num() * thread_size;
+    kernels.convolve(x, pictures, inner, u, columns, first, last, Memory<uint16_t>(zeros),
+                     reinterpret_cast<uint16_t*>(own), own + v_size, y);
   });
 }
 
