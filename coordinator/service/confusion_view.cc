@@ -1,6 +1,7 @@
 #include "coordinator/service/confusion_view.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,27 @@
 
 namespace mead::service {
 namespace {
+
+// Of `epoch`, 0 meaning the trial's best one; nothing if that has not been reported.
+absl::StatusOr<std::optional<store::ConfusionRow>> Find(store::Store& store,
+                                                        const core::Trial& trial, int epoch) {
+  MEAD_ASSIGN_OR_RETURN(const std::vector<int> epochs, store.ConfusionEpochs(trial.id));
+  const int wanted = epoch > 0 ? epoch : trial.best_epoch;
+  if (std::find(epochs.begin(), epochs.end(), wanted) == epochs.end()) return std::nullopt;
+  return store.Confusion(trial.id, wanted);
+}
+
+// Why there is none.
+absl::Status NotReported(store::Store& store, const core::Trial& trial, int epoch) {
+  MEAD_ASSIGN_OR_RETURN(const std::vector<int> epochs, store.ConfusionEpochs(trial.id));
+  return absl::OutOfRangeError(
+      epochs.empty()
+          ? absl::StrCat("trial ", trial.id,
+                         " has no confusion matrix yet: it comes with its first epoch's report")
+          : absl::StrCat("trial ", trial.id, " has no confusion matrix of epoch ",
+                         epoch > 0 ? epoch : trial.best_epoch, "; there are epochs ",
+                         absl::StrJoin(epochs, ", ")));
+}
 
 // Into an empty sum, or one of the same classes.
 absl::Status Add(const store::ConfusionRow& row, v1::ConfusionMatrix& sum) {
@@ -37,24 +59,15 @@ absl::Status Add(const store::ConfusionRow& row, v1::ConfusionMatrix& sum) {
 
 absl::StatusOr<v1::GetConfusionResponse> ConfusionOf(store::Store& store, const core::Trial& trial,
                                                      int epoch) {
-  MEAD_ASSIGN_OR_RETURN(const std::vector<int> epochs, store.ConfusionEpochs(trial.id));
-  const int wanted = epoch > 0 ? epoch : trial.best_epoch;
-  if (wanted < 1 || std::find(epochs.begin(), epochs.end(), wanted) == epochs.end()) {
-    return absl::OutOfRangeError(
-        epochs.empty()
-            ? absl::StrCat("trial ", trial.id,
-                           " has no confusion matrix yet: it comes with its first epoch's report")
-            : absl::StrCat("trial ", trial.id, " has no confusion matrix of epoch ", wanted,
-                           "; there are epochs ", absl::StrJoin(epochs, ", ")));
-  }
-  MEAD_ASSIGN_OR_RETURN(const store::ConfusionRow row, store.Confusion(trial.id, wanted));
+  MEAD_ASSIGN_OR_RETURN(const std::optional<store::ConfusionRow> row, Find(store, trial, epoch));
+  if (!row) return NotReported(store, trial, epoch);
   v1::GetConfusionResponse response;
   response.set_trial_id(trial.id);
-  response.set_epoch(wanted);
-  MEAD_RETURN_IF_ERROR(Add(row, *response.mutable_confusion()));
+  response.set_epoch(row->epoch);
+  MEAD_RETURN_IF_ERROR(Add(*row, *response.mutable_confusion()));
   MEAD_ASSIGN_OR_RETURN(const std::vector<store::MetricRow> metrics, store.Metrics(trial.id, {}));
   for (const store::MetricRow& metric : metrics) {
-    if (metric.epoch == wanted) (*response.mutable_metrics())[metric.name] = metric.value;
+    if (metric.epoch == row->epoch) (*response.mutable_metrics())[metric.name] = metric.value;
   }
   return response;
 }
@@ -77,14 +90,12 @@ absl::StatusOr<v1::GetConfusionResponse> PooledConfusionOf(store::Store& store,
   response.mutable_pooled()->set_configuration(configuration);
   response.mutable_pooled()->set_folds(folds);
   for (const core::Trial* fold : core::FoldsMade(state, sweep, configuration)) {
-    MEAD_ASSIGN_OR_RETURN(const std::vector<int> epochs, store.ConfusionEpochs(fold->id));
-    const int wanted = epoch > 0 ? epoch : fold->best_epoch;
-    if (std::find(epochs.begin(), epochs.end(), wanted) == epochs.end()) continue;
-    MEAD_ASSIGN_OR_RETURN(const store::ConfusionRow row, store.Confusion(fold->id, wanted));
-    MEAD_RETURN_IF_ERROR(Add(row, *response.mutable_confusion()));
+    MEAD_ASSIGN_OR_RETURN(const std::optional<store::ConfusionRow> row, Find(store, *fold, epoch));
+    if (!row) continue;
+    MEAD_RETURN_IF_ERROR(Add(*row, *response.mutable_confusion()));
     v1::PooledConfusion::Source& source = *response.mutable_pooled()->add_sources();
     source.set_trial_id(fold->id);
-    source.set_epoch(wanted);
+    source.set_epoch(row->epoch);
   }
   if (response.pooled().sources().empty()) {
     return absl::OutOfRangeError(
