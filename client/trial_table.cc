@@ -183,7 +183,9 @@ void PrintSummary(const Terminal& terminal, const mead::v1::Sweep& sweep, const 
     const auto& checkpoint =
         trial.has_best_checkpoint() ? trial.best_checkpoint() : trial.latest_checkpoint();
     if (!checkpoint.path().empty()) terminal.out << "checkpoint  " << checkpoint.path() << "\n";
-    terminal.out << "look at it  mead confusion " << trial.id() << "\n";
+    // A fold alone has judged a part of the pictures.
+    terminal.out << "look at it  mead confusion " << trial.id()
+                 << (trial.fold() > 0 ? " --pooled\n" : "\n");
   }
 }
 

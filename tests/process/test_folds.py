@@ -84,6 +84,8 @@ class FoldsTest(unittest.TestCase):
         text = self.cluster.mead("confusion", self.id, "--pooled")
         self.assertIn(f"of sweep {self.id}, 3 of 3 folds together (epochs 1, 1, 1), "
                       "48 validation images", text)
+        self.assertIn(f"look at it  mead confusion {self.answer['sweep']['bestTrialId']} --pooled\n",
+                      self.cluster.mead("watch", self.id))
 
     def test_a_trial_says_which_fold_it_is(self):
         trial = f"{self.id}-1.2"
