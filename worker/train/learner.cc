@@ -3,8 +3,6 @@
 #include <set>
 #include <string>
 
-#include "worker/train/optim/layer_groups.h"
-
 namespace mead::train {
 
 Learner::Learner(const TrainOptions& options, at::Device device)
@@ -29,10 +27,18 @@ std::vector<ParameterGroup> Learner::Groups(const TrainOptions& options) const {
   return groups;
 }
 
+void Learner::TakeWeights(const TrainOptions& options, WeightsReport& report) {
+  std::vector<std::string> names;
+  for (const NamedTensor& parameter : model_.parameters()) names.push_back(parameter.name);
+  at_random_ = StagesLacking(names, report.loaded);
+  report.learning = StageNames(at_random_ & StagesFrozen(options));
+  WeightsChanged();
+}
+
 std::vector<size_t> Learner::LearningIn(const Phase& phase) const {
   std::vector<size_t> learning;
   for (size_t i = 0; i < model_.parameters().size(); ++i) {
-    if (LearnsIn(phase, model_.parameters()[i].name)) learning.push_back(i);
+    if (LearnsIn(phase, model_.parameters()[i].name, at_random_)) learning.push_back(i);
   }
   return learning;
 }

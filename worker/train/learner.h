@@ -12,6 +12,7 @@
 #include "worker/train/config.h"
 #include "worker/train/model/resnet.h"
 #include "worker/train/optim/ema.h"
+#include "worker/train/optim/layer_groups.h"
 #include "worker/train/optim/optimizer.h"
 #include "worker/train/state/checkpoint.h"
 #include "worker/train/tensors.h"
@@ -26,6 +27,12 @@ class Learner {
   const ResNet& model() const { return model_; }
   Optimizer& optimizer() { return optimizer_; }
   WeightAverage* average() { return average_.get(); }  // or null
+
+  // The stages that no weights file held whole; none at first. No phase freezes them.
+  StageSet at_random() const { return at_random_; }
+  void set_at_random(StageSet stages) { at_random_ = stages; }
+  // Of a weights file that has been copied in, with all that follows for frozen phases.
+  void TakeWeights(const TrainOptions& options, WeightsReport& report);
 
   // The parameters that learn in a phase, by index in the model's order.
   std::vector<size_t> LearningIn(const Phase& phase) const;
@@ -53,6 +60,7 @@ class Learner {
   ResNet model_;
   Optimizer optimizer_;
   std::unique_ptr<WeightAverage> average_;  // or none
+  StageSet at_random_;
   std::optional<WeightAverage::Scope> averaged_;
 };
 

@@ -66,7 +66,8 @@ WeightsReport TrainingSession::LoadWeights(const std::string& path) {
       throw TrainError(ErrorKind::kUserError,
                        path + ": no tensor fits " + impl_->options.model + ": " + report.Summary());
     }
-    impl_->learner.WeightsChanged();
+    impl_->learner.TakeWeights(impl_->options, report);
+    impl_->ChooseLearning();
     return report;
   });
 }
@@ -78,7 +79,9 @@ ResumePoint TrainingSession::Resume(const std::string& path) {
     impl_->learner.model().RefreshWorking();
     impl_->steps.GoOnWith(point.global_step);
     impl_->watch.FromMetadata(point.notes);
+    impl_->learner.set_at_random(StagesIn(point.at_random));
     impl_->StartEpoch(point.epoch + 1);
+    impl_->ChooseLearning();
     return point;
   });
 }

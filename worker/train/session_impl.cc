@@ -43,8 +43,12 @@ void TrainingSession::Impl::StartEpoch(int epoch) {
   if (phase && phase->index == next.index) return;
   phase = next;
   TakePicturesOf(ImageSizeOf(options, next.phase));
+  ChooseLearning();
+}
+
+void TrainingSession::Impl::ChooseLearning() {
   graph.Reset();
-  step.SetLearning(learner.LearningIn(next.phase));
+  step.SetLearning(learner.LearningIn(phase->phase));
 }
 
 void TrainingSession::Impl::TakePicturesOf(int size) {
@@ -178,6 +182,7 @@ ResumePoint TrainingSession::Impl::PointOf(int epoch, const EpochSoFar& so_far) 
   return {.epoch = epoch,
           .global_step = steps.next_step(),
           .so_far = so_far,
+          .at_random = StagesText(learner.at_random()),
           .notes = watch.ToMetadata()};
 }
 

@@ -30,6 +30,8 @@ struct TrainingSession::Impl {
        std::shared_ptr<Communicator> gang);
 
   void StartEpoch(int epoch);
+  // What learns in this phase of what the weights came with.
+  void ChooseLearning();
   void TakePicturesOf(int size);
 
   int FitMemory();

@@ -5,6 +5,10 @@
 
 #include <cstring>
 #include <limits>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/temp_dir.h"
@@ -16,6 +20,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 TEST(ResNet, ParameterCountsEqualTorchvisions) {
@@ -319,6 +324,44 @@ TEST(Phases, FrozenBodyKeepsItsWeightsAndUnfrozenOneLearns) {
   TrainEpoch(session, 2);
   session.SaveCheckpoint(dir.Join("2"), 2);
   EXPECT_THAT(Changed(dir.Join("1"), dir.Join("2")), Contains("conv1.weight"));
+}
+
+// Held still, a stage at random would pass on noise for as long as the phase lasts.
+TEST(Phases, WhatTheWeightsFileLackedIsNeverFrozen) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  TrainingSession(options, Alone()).SaveCheckpoint(dir.Join("whole"), 0);
+  const SafetensorsFile whole = SafetensorsFile::Open(dir.Join("whole"));
+  const std::map<std::string, std::vector<char>> values = Tensors(dir.Join("whole"));
+  std::vector<TensorData> kept;
+  for (const auto& [name, info] : whole.tensors()) {
+    if (name.starts_with("optimizer.") || name.starts_with("layer4.")) continue;
+    kept.push_back(
+        {.name = name, .dtype = info.dtype, .shape = info.shape, .data = values.at(name).data()});
+  }
+  WriteSafetensors(dir.Join("to-layer3"), kept, {});
+
+  options.phases = {{.epochs = 2, .freeze_body = true}, {.epochs = 1}};
+  TrainingSession session(options, Alone());
+  const WeightsReport report = session.LoadWeights(dir.Join("to-layer3"));
+  EXPECT_THAT(report.Summary(), HasSubstr("1 at random, so never frozen: layer4"));
+  session.SaveCheckpoint(dir.Join("0"), 0);
+  TrainEpoch(session, 1);
+  session.SaveCheckpoint(dir.Join("1"), 1);
+  TrainingSession resumed(options, Alone());  // within the same phase
+  resumed.Resume(dir.Join("1"));
+  EXPECT_EQ(TrainEpoch(resumed, 2), TrainEpoch(session, 2));
+  resumed.SaveCheckpoint(dir.Join("2"), 2);
+  for (const auto& [before, after] : {std::pair("0", "1"), std::pair("1", "2")}) {
+    const std::set<std::string> changed = Changed(dir.Join(before), dir.Join(after));
+    EXPECT_THAT(changed, Contains("layer4.0.conv1.weight"));
+    EXPECT_THAT(changed, Contains("fc.weight"));
+    EXPECT_THAT(changed, Not(Contains("layer3.0.conv1.weight")));
+    EXPECT_THAT(changed, Not(Contains("conv1.weight")));
+  }
+
+  TrainingSession full(options, Alone());
+  EXPECT_THAT(full.LoadWeights(dir.Join("whole")).learning, IsEmpty());
 }
 
 TEST(Phases, BodyScaleZeroKeepsTheBodyAndHeadScaleSetsTheRate) {

@@ -6,6 +6,7 @@
 // Thread: pure functions.
 #pragma once
 
+#include <bitset>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,23 @@ std::vector<std::string> GroupNames(const TrainOptions& options);
 // Into GroupNames.
 size_t GroupOf(const TrainOptions& options, const std::string& parameter);
 
-bool LearnsIn(const Phase& phase, const std::string& parameter);
+// By StageOf: some of a body's stages.
+using StageSet = std::bitset<4>;
+
+// The stages with a parameter, of all, that is not among those loaded. parameters: by name.
+StageSet StagesLacking(const std::vector<std::string>& parameters,
+                       const std::vector<std::string>& loaded);
+// "layer1" to "layer4", in this order.
+std::vector<std::string> StageNames(StageSet stages);
+// The same between commas, for a checkpoint; reading it passes other names over.
+std::string StagesText(StageSet stages);
+StageSet StagesIn(const std::string& text);
+// Those that some phase freezes.
+StageSet StagesFrozen(const TrainOptions& options);
+
+// at_random: stages that no file gave their weights. A phase does not freeze these: held still
+// they would pass on noise.
+bool LearnsIn(const Phase& phase, const std::string& parameter, StageSet at_random = {});
 // By group: factors of the schedule's rate.
 std::vector<double> RateFactors(const TrainOptions& options, const Phase& phase);
 

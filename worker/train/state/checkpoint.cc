@@ -16,6 +16,8 @@ constexpr const char* kVersion = "2";
 // Without checksums.
 constexpr const char* kFirstVersion = "1";
 constexpr const char* kNotePrefix = "watch.";
+// Left out where every stage's weights came from a file, or none was read.
+constexpr const char* kAtRandomKey = "at_random";
 
 // What must agree between the run that wrote a checkpoint and the one that reads it.
 std::map<std::string, std::string> Identity(const TrainOptions& options) {
@@ -131,6 +133,7 @@ void WriteCheckpoint(const std::string& path, const TrainOptions& options, const
   metadata.insert(point.notes.begin(), point.notes.end());
   metadata["epoch"] = std::to_string(point.epoch);
   metadata["global_step"] = std::to_string(point.global_step);
+  if (!point.at_random.empty()) metadata[kAtRandomKey] = point.at_random;
   AppendSoFar(point.so_far, metadata);
   WriteSafetensors(path, std::move(tensors), metadata, data_read);
 }
@@ -153,6 +156,7 @@ ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
                     .so_far = SoFarIn(file, options)};
   for (const auto& [key, value] : file.metadata()) {
     if (key.starts_with(kNotePrefix)) point.notes[key] = value;
+    if (key == kAtRandomKey) point.at_random = value;
   }
   std::vector<NamedTensor> targets = state.model;
   for (const NamedTensor& item : state.optimizer) {

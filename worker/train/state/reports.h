@@ -17,6 +17,8 @@ struct WeightsReport {
   std::vector<std::string> unexpected;  // in the file, not in the model
   std::vector<std::string> mismatched;  // "fc.weight: file [1000, 2048], model [8, 2048]"
   std::string note;                     // what was done to find the file's names; may be empty
+  // "layer4": a phase freezes it, and as the file does not hold all of it, it learns there too.
+  std::vector<std::string> learning;
   // One line for a log: counts and the first names of each kind.
   std::string Summary() const;
 };
@@ -37,6 +39,8 @@ struct ResumePoint {
   int epoch = 0;  // the last finished one, from 1; 0 within the first
   int64_t global_step = 0;
   EpochSoFar so_far;  // of the epoch after it
+  // The stages that no weights file held whole, as StagesText writes them.
+  std::string at_random = {};
   // What else a run remembers, as ObjectiveWatch writes it.
   std::map<std::string, std::string> notes = {};
 };

@@ -97,7 +97,8 @@ WeightsReport Copy(const File& file, const std::vector<NamedTensor>& tensors,
 std::string WeightsReport::Summary() const {
   return std::to_string(loaded.size()) + " tensors loaded" +
          (note.empty() ? "" : " (" + note + ")") + Listed("missing", missing) +
-         Listed("of another shape", mismatched) + Listed("unexpected", unexpected);
+         Listed("of another shape", mismatched) + Listed("unexpected", unexpected) +
+         Listed("at random, so never frozen", learning);
 }
 
 at::Tensor ReadTensor(const SafetensorsFile& file, const TensorInfo& info) {
