@@ -103,6 +103,24 @@ TEST(Stages, GoOnWithTheSameLossBits) {
   EXPECT_EQ(TrainEpoch(resumed, 3), TrainEpoch(whole, 3));
 }
 
+// As a trial's was whose body was frozen, before its stages counted their steps apart.
+TEST(Stages, GoOnFromACheckpointOfAWholeBody) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.optimizer = OptimizerDefaults(OptimizerKind::kAdamW);
+  options.phases = {{.epochs = 2}, {.epochs = 1}};
+  TrainingSession whole(options, Alone());
+  TrainEpoch(whole, 1);
+  whole.SaveCheckpoint(dir.Join("body"), 1);
+  EXPECT_TRUE(Tensors(dir.Join("body")).contains("optimizer.steps.body"));
+  options.phases[1].freeze_body = true;
+  TrainingSession staged(options, Alone());
+  staged.Resume(dir.Join("body"));
+  EXPECT_EQ(TrainEpoch(staged, 2), TrainEpoch(whole, 2));
+  staged.SaveCheckpoint(dir.Join("stages"), 2);
+  EXPECT_TRUE(Tensors(dir.Join("stages")).contains("optimizer.steps.layer4"));
+}
+
 TEST(Sizes, FollowThePhaseInTrainingAndEvaluationAndAfterARestart) {
   const testing::TempDir dir;
   TrainOptions options = Options();

@@ -1,8 +1,9 @@
 // The groups of layers that a phase may hold still or give rates of their own.
 //
-// Either two, body and head (the classifier), or, where a phase tells stages apart, five:
-// layer1 with the stem, layer2, layer3, layer4, head. A trial has the same groups throughout, as
-// the optimizer's state is named after them.
+// Either two, body and head (the classifier), or, where a phase freezes any or tells stages
+// apart, five: layer1 with the stem, layer2, layer3, layer4, head. A trial has the same groups
+// throughout, as the optimizer's state is named after them.
+//
 // Thread: pure functions.
 #pragma once
 

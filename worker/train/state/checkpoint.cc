@@ -120,6 +120,15 @@ EpochSoFar SoFarIn(const SafetensorsFile& file, const TrainOptions& options) {
   return so_far;
 }
 
+// Where a trial's body was one group, all its stages had made as many steps as it.
+void FindStepsOfWholeBody(const SafetensorsFile& file, std::vector<NamedTensor>& targets) {
+  const std::string steps = std::string(kOptimizerPrefix) + "steps.";
+  if (!file.tensors().contains(steps + "body")) return;
+  for (NamedTensor& target : targets) {
+    if (target.name.starts_with(steps + "layer")) target.name = steps + "body";
+  }
+}
+
 }  // namespace
 
 void WriteCheckpoint(const std::string& path, const TrainOptions& options, const TrainState& state,
@@ -162,6 +171,7 @@ ResumePoint ReadCheckpoint(const std::string& path, const TrainOptions& options,
   for (const NamedTensor& item : state.optimizer) {
     targets.push_back({kOptimizerPrefix + item.name, item.tensor});
   }
+  FindStepsOfWholeBody(file, targets);
   const WeightsReport report = CopyFromFile(file, targets, {});
   if (report.loaded.size() != targets.size() || !report.unexpected.empty()) {
     throw TrainError(
