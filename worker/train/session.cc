@@ -72,6 +72,15 @@ WeightsReport TrainingSession::LoadWeights(const std::string& path) {
   });
 }
 
+std::vector<std::string> TrainingSession::StayAtRandom() {
+  return OnStream("starting at random", [&] {
+    WeightsReport nothing;
+    impl_->learner.TakeWeights(impl_->options, nothing);
+    impl_->ChooseLearning();
+    return nothing.learning;
+  });
+}
+
 ResumePoint TrainingSession::Resume(const std::string& path) {
   return OnStream("resuming", [&] {
     impl_->ForgetSteps();

@@ -1,10 +1,10 @@
 // The training step of one rank: a ResNet, its optimizer and schedule, and the
 // gang's collectives, behind an interface without LibTorch.
 //
-// A trainer does: construct, LoadWeights or Resume, FitMemory, KeepPictures, then per epoch
-// StartEpoch, StartStep for each step of the plan with FinishedSteps now and then,
-// StartEvaluation, EvalStep, EndEpoch, SaveCheckpoint on rank 0. All ranks make the same
-// calls; an empty slice is a call with n = 0.
+// A trainer does: construct, LoadWeights, StayAtRandom or Resume, FitMemory, KeepPictures,
+// then per epoch StartEpoch, StartStep for each step of the plan with FinishedSteps now and
+// then, StartEvaluation, EvalStep, EndEpoch, SaveCheckpoint on rank 0. All ranks make the
+// same calls; an empty slice is a call with n = 0.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ namespace mead::train {
 
 // Of this rank's pictures only; sum over ranks with SumOverRanks.
 struct EvalResult {
-  std::vector<int32_t> predicted;  // [n], class ids
+  std::vector<int32_t> predicted;        // [n], class ids
   std::vector<float> log_probabilities;  // [n, K]
   double loss_sum = 0;
 };
@@ -44,6 +44,10 @@ class TrainingSession {
   // Takes what fits from a file of safetensors or torch.save; every rank reads the same file.
   // Errors: kUserError (no such file, damaged, or nothing in it fits).
   WeightsReport LoadWeights(const std::string& path);
+
+  // Says that no weights come: every stage is at random, so no phase freezes any. Returns the
+  // stages that a phase would have frozen; in place of LoadWeights.
+  std::vector<std::string> StayAtRandom();
 
   // Goes on exactly where a checkpoint was saved.
   // Errors: kUserError (damaged, or of another model, optimizer or seed).

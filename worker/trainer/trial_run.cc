@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "common/augment/picture_store.h"
 #include "common/base/epoch_plan.h"
@@ -158,6 +159,9 @@ class TrialRun {
                        point.global_step));
     } else if (!prepare_.weights_path().empty()) {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
+    } else if (const auto unfrozen = session_->StayAtRandom(); !unfrozen.empty()) {
+      Say(absl::StrCat("weights: none, so never frozen: ", absl::StrJoin(unfrozen, ", "),
+                       "; train.weights gives what a frozen phase is for"));
     }
     FitMemory();
     checkpoints_ = std::make_unique<Checkpointing>(prepare_, *session_, link_);

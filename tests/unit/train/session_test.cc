@@ -18,6 +18,7 @@ namespace mead::train {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -362,6 +363,26 @@ TEST(Phases, WhatTheWeightsFileLackedIsNeverFrozen) {
 
   TrainingSession full(options, Alone());
   EXPECT_THAT(full.LoadWeights(dir.Join("whole")).learning, IsEmpty());
+}
+
+TEST(Phases, WithoutWeightsNothingIsFrozen) {
+  const testing::TempDir dir;
+  TrainOptions options = Options();
+  options.phases = {{.epochs = 2, .freeze_body = true}, {.epochs = 1}};
+  TrainingSession session(options, Alone());
+  EXPECT_THAT(session.StayAtRandom(), ElementsAre("layer1", "layer2", "layer3", "layer4"));
+  session.SaveCheckpoint(dir.Join("0"), 0);
+  TrainEpoch(session, 1);
+  session.SaveCheckpoint(dir.Join("1"), 1);
+  const std::set<std::string> changed = Changed(dir.Join("0"), dir.Join("1"));
+  EXPECT_THAT(changed, Contains("conv1.weight"));
+  EXPECT_THAT(changed, Contains("layer4.0.conv1.weight"));
+  TrainingSession resumed(options, Alone());  // within the same phase
+  resumed.Resume(dir.Join("1"));
+  EXPECT_EQ(TrainEpoch(resumed, 2), TrainEpoch(session, 2));
+
+  options.phases = {{.epochs = 3}};
+  EXPECT_THAT(TrainingSession(options, Alone()).StayAtRandom(), IsEmpty());
 }
 
 TEST(Phases, BodyScaleZeroKeepsTheBodyAndHeadScaleSetsTheRate) {
