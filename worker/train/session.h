@@ -25,7 +25,7 @@ namespace mead::train {
 
 // Of this rank's pictures only; sum over ranks with SumOverRanks.
 struct EvalResult {
-  std::vector<int32_t> predicted;        // [n], class ids
+  std::vector<int32_t> predicted;  // [n], class ids
   std::vector<float> log_probabilities;  // [n, K]
   double loss_sum = 0;
 };

@@ -161,7 +161,7 @@ class TrialRun {
       Say("weights: " + session_->LoadWeights(prepare_.weights_path()).Summary());
     } else if (const auto unfrozen = session_->StayAtRandom(); !unfrozen.empty()) {
       Say(absl::StrCat("weights: none, so never frozen: ", absl::StrJoin(unfrozen, ", "),
-                       "; train.weights gives what a frozen phase is for"));
+                       "; train.weights names a file to start from"));
     }
     FitMemory();
     checkpoints_ = std::make_unique<Checkpointing>(prepare_, *session_, link_);
